@@ -1,0 +1,129 @@
+// Copies of programs: whole, for test, or pruned. Everything is rebuilt block by block; nothing is shared but records.
+
+import type { Block } from "./block.ts"
+import type { Equality } from "./constraints.ts"
+import { fail } from "./errors.ts"
+import { Operator, type StateWrite } from "./operator.ts"
+import type { Program } from "./program.ts"
+import type { OpRecord, Slots } from "./record.ts"
+import { Parameter, Variable } from "./variable.ts"
+
+export interface CopyOptions {
+  keepOp?: (op: Operator) => boolean
+  /** Of the variables that no kept operator uses: which stay. */
+  keepVar?: (variable: Variable) => boolean
+  /** Set `isTest` where an operator has it; drop what those and training's operators write, and training's name counts. */
+  forTest?: boolean
+  dropWrites?: boolean
+  /** The record that an operator gets, and what its shape rule requires, where they are not those it has. */
+  resolve?: (op: Operator) => { record: OpRecord; equalities: readonly Equality[] }
+}
+
+/** Fills `target`, a new program. */
+export function copyProgram(source: Program, target: Program, options: CopyOptions = {}): Program {
+  const { keepOp = () => true, keepVar = () => true } = options
+  // What only a dropped block mentions is not used.
+  const live = source.blocks.filter((block) => block.index === 0 || isLive(block, keepOp))
+  const kept = new Map(live.map((block) => [block, block.ops.filter(keepOp)]))
+  const used = new Set<Variable>()
+  for (const [block, ops] of kept) {
+    for (const op of ops) {
+      const states = keptWrites(op, options).map(({ state }) => state)
+      for (const variable of [...op.inputList(), ...op.outputList(), ...states]) used.add(variable)
+    }
+    for (const result of block.results) used.add(result)
+  }
+  const variables = new Map<Variable, Variable>()
+  const operators = new Map<Operator, Operator>()
+  const blocks = new Map<Block, Block>([[source.globalBlock(), target.globalBlock()]])
+  for (const block of live) {
+    const copy =
+      blocks.get(block) ?? target.createBlock((block.parent && blocks.get(block.parent)) ?? target.globalBlock())
+    blocks.set(block, copy)
+    for (const variable of block.vars.values()) {
+      if (used.has(variable) || keepVar(variable)) variables.set(variable, copyVariable(copy, variable))
+    }
+  }
+  const lookUp = (variable: Variable) =>
+    variables.get(variable) ?? fail("CF_INTERNAL", `the copy of a program lost the variable ${variable.name}`)
+  const mapSlots = (slots: Slots<Variable>) =>
+    Object.fromEntries(Object.entries(slots).map(([slot, list]) => [slot, list.map(lookUp)]))
+  // Inner blocks first: an operator takes its blocks when it is made.
+  for (const [block, copy] of [...blocks].reverse()) {
+    for (const op of kept.get(block) ?? []) {
+      const { record, equalities } = options.resolve?.(op) ?? op
+      const init = {
+        record,
+        inputs: mapSlots(op.inputs),
+        attrs: takesTest(op, options) ? { ...op.attrs, isTest: true } : op.attrs,
+        blocks: Object.fromEntries(
+          Object.entries(op.blocks).map(([name, inner]) => [name, blocks.get(inner) ?? inner]),
+        ),
+        writes: keptWrites(op, options).map(({ state, slot }) => ({ state: lookUp(state), slot })),
+        role: op.role,
+        derivedFrom: null,
+        scope: op.scope,
+        site: op.site,
+        equalities,
+      }
+      const made = new Operator(copy, init, mapSlots(op.outputs))
+      if (options.forTest !== true) made.isLoss = op.isLoss
+      operators.set(op, made)
+      copy.addOp(made)
+    }
+    copy.setResults(block.results.map(lookUp))
+  }
+  linkGradients(variables)
+  linkOperators(operators)
+  copyCounters(source, target, options.forTest === true)
+  return target
+}
+
+function takesTest(op: Operator, options: CopyOptions): boolean {
+  return options.forTest === true && Object.hasOwn(op.record.attrs, "isTest")
+}
+
+function keptWrites(op: Operator, options: CopyOptions): readonly StateWrite[] {
+  const isTraining = options.forTest === true && op.role !== "forward"
+  return options.dropWrites === true || isTraining || takesTest(op, options) ? [] : op.writes
+}
+
+function isLive(block: Block, keepOp: (op: Operator) => boolean): boolean {
+  const { owner } = block
+  return owner === null || (keepOp(owner) && (owner.block.index === 0 || isLive(owner.block, keepOp)))
+}
+
+function copyVariable(block: Block, variable: Variable): Variable {
+  const { site, role, name } = variable
+  const copy =
+    variable instanceof Parameter
+      ? new Parameter(block, name, parameterInit(variable), site, role)
+      : new Variable(block, name, variable, site, role)
+  block.addVar(copy)
+  return copy
+}
+
+function parameterInit(parameter: Parameter) {
+  const { shape, dtype, stopGradient, trainable, learningRate, regularizer, initializer, initialValue } = parameter
+  return { shape, dtype, stopGradient, trainable, learningRate, regularizer, initializer, initialValue }
+}
+
+function linkGradients(variables: ReadonlyMap<Variable, Variable>): void {
+  for (const [from, to] of variables) {
+    if (from.gradientOf !== null) to.gradientOf = variables.get(from.gradientOf) ?? null
+  }
+}
+
+function linkOperators(operators: ReadonlyMap<Operator, Operator>): void {
+  for (const [from, to] of operators) {
+    if (from.derivedFrom !== null) to.linkTo(operators.get(from.derivedFrom) ?? null)
+  }
+}
+
+function copyCounters(source: Program, target: Program, forTest: boolean): void {
+  target.randomSeed = source.randomSeed
+  target.setStreams(source.streams)
+  target.setFreshSymbols(source.freshSymbols)
+  for (const [prefix, count] of source.nameCounts) target.nameCounts.set(prefix, count)
+  if (!forTest) for (const [prefix, count] of source.trainingNameCounts) target.trainingNameCounts.set(prefix, count)
+}

@@ -1,0 +1,88 @@
+// The LoweredProgram: what `legalize` makes of a Program and all that compilers and backends see. Primitives only (and the
+// composites a backend keeps), flat lists, ids instead of links; shapes still symbolic. Plain data: it has a JSON form.
+
+import type { Dim, Shape } from "./dims.ts"
+import type { DType } from "./dtype.ts"
+import type { Role } from "./operator.ts"
+import type { Scalar } from "./scalar.ts"
+
+/** What a compiler may know of an operator without knowing its name. */
+export type FactKind = "elementwise" | "reduce" | "view" | "contract" | "gather" | "random" | "control" | "opaque"
+
+export interface OpFacts {
+  readonly kind: FactKind
+  /** The value at a point, of an elementwise operator. */
+  readonly scalar?: Scalar
+  /** Floating point operations of one execution. */
+  readonly flops: Dim
+  /** The input slot whose elements, in the same order, the only output has: no copy is needed. */
+  readonly aliases?: string
+  /** Whether the kernel may refuse its inputs' values. */
+  readonly canFail: boolean
+}
+
+/** Index into `LoweredProgram.vars`. */
+export type VarId = number
+
+export interface LoweredVar {
+  readonly name: string
+  readonly shape: Shape
+  readonly dtype: DType
+  /** Fed, kept between steps, or computed. */
+  readonly kind: "data" | "state" | "value"
+  readonly isParameter: boolean
+  /** Of state: the value of every element before anything wrote it. */
+  readonly initialValue?: number
+}
+
+/** Where an operator came from: for errors, profiles and pictures. */
+export interface Origin {
+  /** The user's operator, before decomposition. */
+  readonly type: string
+  readonly role: Role
+  readonly scope: string
+  /** The user's line; formatted only when asked for. */
+  readonly site: { toString(): string }
+}
+
+export interface LoweredOp {
+  readonly type: string
+  readonly inputs: Readonly<Record<string, readonly VarId[]>>
+  readonly outputs: Readonly<Record<string, readonly VarId[]>>
+  /** Slots that hold lists, whatever their length. */
+  readonly listInputs: readonly string[]
+  readonly listOutputs: readonly string[]
+  /** Dims in attributes are still symbolic; the bind phase makes numbers of them. */
+  readonly attrs: Readonly<Record<string, unknown>>
+  readonly facts: OpFacts
+  readonly blocks: Readonly<Record<string, LoweredBlock>>
+  readonly origin: Origin
+}
+
+export interface LoweredBlock {
+  readonly ops: readonly LoweredOp[]
+  /** What a sub-block hands to its owner; the fetches of the global block come with the plan request. */
+  readonly results: readonly VarId[]
+}
+
+export interface Commit {
+  readonly state: VarId
+  readonly value: VarId
+}
+
+export interface LoweredConstraint {
+  readonly left: Dim
+  readonly right: Dim
+  readonly origin: Origin
+}
+
+export interface LoweredProgram {
+  readonly version: 1
+  readonly vars: readonly LoweredVar[]
+  readonly block: LoweredBlock
+  /** Every name of the source program that is still there → its variable (two names may share one). */
+  readonly names: ReadonlyMap<string, VarId>
+  /** State and the value it takes when the step is committed. */
+  readonly commits: readonly Commit[]
+  readonly constraints: readonly LoweredConstraint[]
+}

@@ -1,0 +1,130 @@
+// Operators: a record applied to variables, with frozen attributes, a role, and links back to where it came from.
+
+import type { Block } from "./block.ts"
+import type { Attrs, OpRecord, Slots } from "./record.ts"
+import type { Equality } from "./constraints.ts"
+import type { Site } from "./site.ts"
+import type { Variable } from "./variable.ts"
+
+/** The part of the program an operator belongs to. */
+export const roles = ["forward", "backward", "optimize", "schedule"] as const
+export type Role = (typeof roles)[number]
+
+/** State `state` takes the value of the operator's output `slot` when the step is committed. */
+export interface StateWrite {
+  readonly state: Variable
+  readonly slot: string
+}
+
+export interface OperatorInit {
+  record: OpRecord
+  inputs: Slots<Variable>
+  attrs: Attrs
+  blocks: Readonly<Record<string, Block>>
+  writes: readonly StateWrite[]
+  role: Role
+  derivedFrom: Operator | null
+  scope: string
+  site: Site
+  /** What the shape rule needed and could not decide. */
+  equalities: readonly Equality[]
+}
+
+export class Operator {
+  readonly block: Block
+  readonly record: OpRecord
+  /** Index in its block. */
+  position = -1
+  readonly outputs: Slots<Variable>
+  readonly attrs: Attrs
+  readonly blocks: Readonly<Record<string, Block>>
+  readonly writes: readonly StateWrite[]
+  readonly role: Role
+  /** Name scope, for people and pictures: "encoder/layer_0". */
+  readonly scope: string
+  readonly site: Site
+  /** Equalities of dimensions that are checked when symbols are bound. */
+  readonly equalities: readonly Equality[]
+  #inputs: Slots<Variable>
+  #derivedFrom: Operator | null
+  #isLoss = false
+
+  /** Use `appendOperator`. */
+  constructor(block: Block, init: OperatorInit, outputs: Slots<Variable>) {
+    this.block = block
+    this.record = init.record
+    this.#inputs = Object.freeze(init.inputs)
+    this.outputs = Object.freeze(outputs)
+    this.attrs = Object.freeze(init.attrs)
+    this.blocks = Object.freeze(init.blocks)
+    this.writes = Object.freeze(init.writes)
+    this.role = init.role
+    this.#derivedFrom = init.derivedFrom
+    this.scope = init.scope
+    this.site = init.site
+    this.equalities = init.equalities
+    for (const output of this.outputList()) output.producer = this
+    for (const inner of Object.values(init.blocks)) this.#own(inner)
+  }
+
+  #own(inner: Block): void {
+    const before = inner.owner
+    inner.owner = this
+    this.block.program.changed(() => {
+      inner.owner = before
+    })
+  }
+
+  /** The forward operator whose gradient rule emitted this one. */
+  get derivedFrom(): Operator | null {
+    return this.#derivedFrom
+  }
+
+  get type(): string {
+    return this.record.name
+  }
+
+  /** Whether `appendBackward` was asked to differentiate this operator's output. */
+  get isLoss(): boolean {
+    return this.#isLoss
+  }
+
+  set isLoss(value: boolean) {
+    const before = this.#isLoss
+    if (before === value) return
+    this.#isLoss = value
+    this.block.program.changed(() => {
+      this.#isLoss = before
+    })
+  }
+
+  get inputs(): Slots<Variable> {
+    return this.#inputs
+  }
+
+  /** @internal of an operator that is still staged: read `to` where it reads `from` */
+  replaceInput(from: Variable, to: Variable): void {
+    const swap = (variable: Variable) => (variable === from ? to : variable)
+    this.#inputs = Object.freeze(
+      Object.fromEntries(Object.entries(this.#inputs).map(([slot, variables]) => [slot, variables.map(swap)])),
+    )
+  }
+
+  /** @internal for copies and readers, where the forward operator may be made later */
+  linkTo(forward: Operator | null): void {
+    this.#derivedFrom = forward
+  }
+
+  inputList(): Variable[] {
+    return Object.values(this.#inputs).flat()
+  }
+
+  outputList(): Variable[] {
+    return Object.values(this.outputs).flat()
+  }
+
+  toString(): string {
+    const names = (variables: Variable[]) => variables.map((variable) => variable.name).join(", ")
+    return `${names(this.outputList())} = ${this.type}(${names(this.inputList())})`
+  }
+}
