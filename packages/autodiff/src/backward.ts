@@ -1,0 +1,91 @@
+// appendBackward: from a loss to the gradients of the parameters, appended to the same program. All or nothing.
+
+import {
+  compareDims,
+  fail,
+  formatShape,
+  isFloat,
+  numel,
+  Parameter,
+  type Program,
+  site,
+  type Variable,
+} from "@counterflow/ir"
+import { requireVariable, resolveVariables } from "./arguments.ts"
+import { appendPass, type BackwardCallback } from "./pass.ts"
+import { operatorPath } from "./path.ts"
+
+export interface BackwardOptions {
+  /** Which variables get a pair back, in this order; default: every trainable parameter that the loss reaches. */
+  parameterList?: Iterable<string | Variable>
+  /** Gradients of these are neither computed nor passed on. */
+  noGradSet?: Iterable<string | Variable>
+  /** Called after each backward operator is appended. */
+  callbacks?: readonly BackwardCallback[]
+}
+
+export type ParamGrad = [parameter: Variable, gradient: Variable]
+
+/**
+ * Appends to the loss's program the operators that compute d loss / d v for every trainable parameter v (or the variables
+ * asked for) and answers the pairs [v, v@GRAD]. The loss must be one float element.
+ */
+export function appendBackward(loss: Variable, options: BackwardOptions = {}): ParamGrad[] {
+  return site(appendBackward, () => {
+    const op = "appendBackward"
+    checkLoss(requireVariable(loss, op, "the loss"), op)
+    const { program } = loss
+    const listed = resolveVariables(options.parameterList, program, op, "parameterList")
+    const noGrad = new Set(resolveVariables(options.noGradSet, program, op, "noGradSet"))
+    const isCut = (variable: Variable) => noGrad.has(variable) || isStopped(variable)
+    return program.transaction(() => {
+      if (loss.producer !== null) loss.producer.isLoss = true
+      const ops = operatorPath(loss.block, [loss], isCut)
+      const leaves = ops
+        .flatMap((each) => each.inputList())
+        .filter((input) => input.producer?.block !== loss.block && !isCut(input))
+      const wrt = new Set([...leaves, ...(listed ?? [])])
+      const { callbacks = [] } = options
+      const found = appendPass({ block: loss.block, ops, targets: [loss], cotangents: [], wrt, isCut, callbacks })
+      const wanted = listed ?? program.allParameters()
+      return wanted.flatMap((variable): ParamGrad[] => {
+        const gradient = found.get(variable)
+        return gradient === undefined ? [] : [[variable, gradient]]
+      })
+    })
+  })
+}
+
+/** Gradients stop at a variable that says so, and at a parameter that is not trained. */
+export function isStopped(variable: Variable): boolean {
+  return variable.stopGradient || (variable instanceof Parameter && !variable.trainable)
+}
+
+/** One float element, made by an operator of its own program. */
+export function checkLoss(loss: Variable, op: string): void {
+  const notes = [`${loss}   built at ${loss.site}`]
+  if (loss.producer === null || !belongs(loss, loss.program)) {
+    fail(
+      "CF_NOT_A_LOSS",
+      `${loss.name} is not computed by an operator of its program, so there is nothing to differentiate`,
+      {
+        op,
+        notes,
+        fix: "pass the output of an operator, such as mean(squareErrorCost(prediction, label))",
+      },
+    )
+  }
+  if (compareDims(numel(loss.shape), 1) !== "equal") {
+    fail("CF_NOT_A_LOSS", `the loss must have one element, got shape ${formatShape(loss.shape)}`, {
+      op,
+      notes,
+      fix: "reduce it with mean(loss) or reduceSum(loss)",
+    })
+  }
+  if (!isFloat(loss.dtype))
+    fail("CF_NOT_A_LOSS", `the loss must be float32 or float64, got ${loss.dtype}`, { op, notes })
+}
+
+function belongs(variable: Variable, program: Program): boolean {
+  return program.variables.get(variable.name) === variable
+}
