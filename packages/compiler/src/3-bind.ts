@@ -1,0 +1,172 @@
+// Phase 3: the feeds' shapes give every symbol its size; recorded constraints are checked; shapes and attributes become numbers.
+
+import {
+  bindDim,
+  CounterflowError,
+  type Dim,
+  DimExpr,
+  fail,
+  formatDim,
+  formatShape,
+  type LoweredBlock,
+  type LoweredOp,
+  type LoweredProgram,
+  type LoweredVar,
+  type Shape,
+  symbolsOf,
+} from "@counterflow/ir"
+import type { BoundBlock, BoundOp, BoundProgram, BoundVar } from "./bound.ts"
+
+export type Bindings = ReadonlyMap<string, number>
+
+/** Sizes of symbols from the shapes of what is fed, by data variable name. */
+export function bindSymbols(program: LoweredProgram, feeds: ReadonlyMap<string, readonly number[]>): Bindings {
+  const bindings = new Map<string, number>()
+  const givenBy = new Map<string, string>()
+  for (const variable of program.vars) {
+    const shape = feeds.get(variable.name)
+    if (variable.kind === "data" && shape !== undefined) bindFeed(variable, shape, bindings, givenBy)
+  }
+  for (const variable of program.vars) {
+    const shape = feeds.get(variable.name)
+    if (variable.kind === "data" && shape !== undefined) checkFeed(variable, shape, bindings, givenBy)
+  }
+  return bindings
+}
+
+function bindFeed(
+  variable: LoweredVar,
+  shape: readonly number[],
+  bindings: Map<string, number>,
+  givenBy: Map<string, string>,
+): void {
+  if (shape.length !== variable.shape.length) refuseShape(variable, shape, "ranks differ")
+  variable.shape.forEach((dim, axis) => {
+    const size = shape[axis] ?? 0
+    // A plain symbol is its own normal form; sizes behind an expression are checked once all symbols are known.
+    if (typeof dim === "number" || symbolsOf(dim)[0] !== dim.key) return
+    const known = bindings.get(dim.key)
+    if (known === undefined) {
+      bindings.set(dim.key, size)
+      givenBy.set(dim.key, variable.name)
+    } else if (known !== size) {
+      const first = givenBy.get(dim.key) ?? "another feed"
+      fail(
+        "CF_SYMBOL_CONFLICT",
+        `${dim.key} is ${known} in the feed of ${first} and ${size} in the feed of ${variable.name}`,
+        {
+          notes: [`${variable.name} is ${variable.dtype}${formatShape(variable.shape)}, fed ${formatShape(shape)}`],
+          fix: `feed both with the same ${dim.key}`,
+        },
+      )
+    }
+  })
+}
+
+function checkFeed(
+  variable: LoweredVar,
+  shape: readonly number[],
+  bindings: Bindings,
+  givenBy: ReadonlyMap<string, string>,
+): void {
+  variable.shape.forEach((dim, axis) => {
+    const wanted = boundDim(dim, bindings, () => variable.name)
+    if (wanted !== shape[axis]) {
+      const symbols = symbolsOf(dim).map((name) => `${name} = ${bindings.get(name)} from ${givenBy.get(name)}`)
+      refuseShape(
+        variable,
+        shape,
+        `axis ${axis} must be ${formatDim(dim)}${symbols.length === 0 ? "" : ` with ${symbols.join(", ")}`}`,
+      )
+    }
+  })
+}
+
+function refuseShape(variable: LoweredVar, shape: readonly number[], why: string): never {
+  return fail(
+    "CF_FEED_SHAPE",
+    `${variable.name} is ${variable.dtype}${formatShape(variable.shape)} but was fed ${formatShape(shape)}: ${why}`,
+    {
+      fix: `feed an array of shape ${formatShape(variable.shape)}`,
+    },
+  )
+}
+
+/** The whole program under these sizes, for these fetches. */
+export function bindProgram(program: LoweredProgram, fetches: readonly string[], bindings: Bindings): BoundProgram {
+  for (const { left, right, origin } of program.constraints) {
+    const where = () => `${origin.type} built at ${String(origin.site)}`
+    const [a, b] = [boundDim(left, bindings, where), boundDim(right, bindings, where)]
+    if (a !== b) {
+      fail("CF_SYMBOL_CONFLICT", `${formatDim(left)} = ${a} and ${formatDim(right)} = ${b} must be equal`, {
+        op: origin.type,
+        notes: [...bindings].map(([name, size]) => `${name} = ${size}`),
+        where: `this ${origin.type} was built at ${String(origin.site)}`,
+        fix: "feed sizes for which both are equal",
+      })
+    }
+  }
+  const vars = program.vars.map((variable) => bindVar(variable, bindings))
+  const ids = fetches.map(
+    (name) => program.names.get(name) ?? fail("CF_INTERNAL", `the lowered program lost the fetch ${name}`),
+  )
+  return { vars, block: bindBlock(program.block, bindings), fetches: ids, commits: program.commits }
+}
+
+function bindVar(variable: LoweredVar, bindings: Bindings): BoundVar {
+  // A data variable that is neither fed nor needed may keep an unknown size.
+  const isOpen = variable.kind === "data" && symbolsOf(variable.shape).some((name) => !bindings.has(name))
+  const shape = isOpen
+    ? variable.shape.map(() => 0)
+    : variable.shape.map((dim) => boundDim(dim, bindings, () => variable.name))
+  const negative = shape.find((size) => size < 0)
+  if (negative !== undefined) {
+    fail(
+      "CF_SYMBOL_CONFLICT",
+      `${variable.name} of shape ${formatShape(variable.shape)} would have a size of ${negative}`,
+      {
+        notes: [...bindings].map(([name, size]) => `${name} = ${size}`),
+        fix: "feed larger inputs",
+      },
+    )
+  }
+  return { ...variable, shape, elements: shape.reduce((product, size) => product * size, 1) }
+}
+
+function bindBlock(block: LoweredBlock, bindings: Bindings): BoundBlock {
+  return { ops: block.ops.map((op) => bindOp(op, bindings)), results: block.results }
+}
+
+function bindOp(op: LoweredOp, bindings: Bindings): BoundOp {
+  const where = () => `${op.origin.type} built at ${String(op.origin.site)}`
+  const blocks = Object.entries(op.blocks).map(([name, block]) => [name, bindBlock(block, bindings)] as const)
+  return {
+    ...op,
+    attrs: Object.fromEntries(
+      Object.entries(op.attrs).map(([name, value]) => [name, bindAttr(value, bindings, where)]),
+    ),
+    facts: { ...op.facts, flops: boundDim(op.facts.flops, bindings, where) },
+    blocks: Object.fromEntries(blocks),
+  }
+}
+
+function bindAttr(value: unknown, bindings: Bindings, where: () => string): unknown {
+  if (value instanceof DimExpr) return boundDim(value, bindings, where)
+  return Array.isArray(value) ? (value as Shape).map((entry) => bindAttr(entry, bindings, where)) : value
+}
+
+function boundDim(dim: Dim, bindings: Bindings, where: () => string): number {
+  if (typeof dim === "number") return dim
+  try {
+    return bindDim(dim, bindings)
+  } catch (error) {
+    if (error instanceof CounterflowError) throw error
+    const open = symbolsOf(dim).filter((name) => !bindings.has(name))
+    if (open.length === 0)
+      return fail("CF_SYMBOL_CONFLICT", `${formatDim(dim)} cannot be computed (${where()})`, { cause: error })
+    return fail("CF_SYMBOL_UNBOUND", `${open.join(", ")} has no size, needed for ${where()}`, {
+      fix: "feed a data variable whose shape has it; a feed the run does not need still gives the size",
+      cause: error,
+    })
+  }
+}

@@ -1,0 +1,134 @@
+// The executable plan: what a backend loads. Says everything before anything runs: kernels, order, offsets, bytes, FLOPs.
+
+import { fail, formatShape, type LoweredProgram, type VarId } from "@counterflow/ir"
+import { type Bindings, bindProgram } from "./3-bind.ts"
+import { mergeCommonSubexpressions } from "./4-simplify.ts"
+import { type MemoryModel, type MemoryPlan, planMemory } from "./7-memory.ts"
+import { allOps, type BoundBlock, type BoundOp, type BoundProgram, type BoundVar, idsOf } from "./bound.ts"
+
+export interface PlanMemory {
+  /** Most bytes of values alive at one time. */
+  readonly peakBytes: number
+  /** Bytes of the arena this plan needs: at least the peak, more where gaps cannot be closed. */
+  readonly arenaBytes: number
+  readonly parameterBytes: number
+  /** All state the plan touches, parameters included. */
+  readonly stateBytes: number
+}
+
+export interface Plan {
+  readonly vars: readonly BoundVar[]
+  readonly block: BoundBlock
+  readonly layout: MemoryPlan
+  readonly fetches: readonly VarId[]
+  /** Data variables that must be fed. */
+  readonly feeds: readonly VarId[]
+  /** State the plan reads or writes. */
+  readonly states: readonly VarId[]
+  /** State that must have a value before the run. */
+  readonly reads: readonly VarId[]
+  /** What the driver copies into state after the last operator; values computed in place are not listed. */
+  readonly commits: readonly { readonly state: VarId; readonly value: VarId }[]
+  /** All state that a committed step gives a new value. */
+  readonly writes: readonly VarId[]
+  readonly memory: PlanMemory
+  readonly flops: number
+  toString(): string
+}
+
+export interface PlanRequest {
+  readonly fetches: readonly string[]
+  readonly bindings: Bindings
+  readonly model: MemoryModel
+  /** Refuse plans whose arena and state are larger. */
+  readonly memoryLimit?: number | undefined
+}
+
+/** Phases 3 to 7 for one binding of the symbols. */
+export function compile(lowered: LoweredProgram, request: PlanRequest): Plan {
+  const bound = mergeCommonSubexpressions(bindProgram(lowered, request.fetches, request.bindings))
+  const { model } = request
+  const layout = planMemory(bound, model)
+  const touched = touchedBy(bound)
+  const states = [...touched].filter((id) => bound.vars[id]?.kind === "state")
+  const bytesOf = (ids: readonly VarId[]) => ids.reduce((total, id) => total + bytes(bound, model, id), 0)
+  const { arenaBytes, peakBytes } = layout
+  const memory = {
+    peakBytes,
+    arenaBytes,
+    parameterBytes: bytesOf(states.filter((id) => bound.vars[id]?.isParameter)),
+    stateBytes: bytesOf(states),
+  }
+  if (request.memoryLimit !== undefined && memory.arenaBytes + memory.stateBytes > request.memoryLimit)
+    refuse(memory, request.memoryLimit)
+  const read = readBy(bound)
+  const plan = {
+    vars: bound.vars,
+    block: bound.block,
+    layout,
+    fetches: bound.fetches,
+    feeds: [...read].filter((id) => bound.vars[id]?.kind === "data"),
+    states,
+    reads: states.filter((id) => read.has(id)),
+    commits: bound.commits.filter(({ state }) => !layout.inPlace.has(state)),
+    writes: bound.commits.map(({ state }) => state),
+    memory,
+    flops: [...allOps(bound.block)].reduce((total, op) => total + op.facts.flops, 0),
+  }
+  return { ...plan, toString: () => printPlan(plan) }
+}
+
+function bytes(bound: BoundProgram, model: MemoryModel, id: VarId): number {
+  const variable = bound.vars[id]
+  return variable === undefined ? 0 : model.bytes(variable)
+}
+
+function touchedBy(bound: BoundProgram): Set<VarId> {
+  const ids = [...allOps(bound.block)].flatMap((op) => [...idsOf(op.inputs), ...idsOf(op.outputs)])
+  return new Set([...ids, ...bound.commits.map(({ state }) => state), ...bound.fetches])
+}
+
+function readBy(bound: BoundProgram): Set<VarId> {
+  const ids = [...allOps(bound.block)].flatMap((op) => idsOf(op.inputs))
+  const written = new Set(bound.commits.map(({ state }) => state))
+  const results = [...allOps(bound.block)].flatMap((op) => Object.values(op.blocks).flatMap((block) => block.results))
+  const values = bound.commits.map(({ value }) => value)
+  return new Set([...ids, ...results, ...values, ...bound.fetches.filter((id) => !written.has(id))])
+}
+
+function refuse({ arenaBytes, stateBytes }: PlanMemory, limit: number): never {
+  return fail("CF_MEMORY_LIMIT", `the plan needs ${arenaBytes + stateBytes} bytes, ${limit} are allowed`, {
+    notes: [`arena ${arenaBytes} bytes`, `state ${stateBytes} bytes`],
+    fix: "feed a smaller batch, fetch fewer intermediates, or raise memoryLimit",
+  })
+}
+
+function printPlan(plan: Omit<Plan, "toString">): string {
+  const { memory, layout, vars } = plan
+  const place = (id: VarId) => {
+    const placement = layout.placements[id]
+    if (placement === null || placement === undefined) return "unused"
+    return placement.region === "state" ? `state ${vars[placement.state]?.name}` : `arena+${placement.offset}`
+  }
+  const show = (id: VarId) => `${vars[id]?.name} ${vars[id]?.dtype}${formatShape(vars[id]?.shape ?? [])} @${place(id)}`
+  const lines = [
+    `plan: ${plan.block.ops.length} operators, ${plan.flops} FLOPs, peak ${memory.peakBytes} B, arena ${memory.arenaBytes} B, ` +
+      `state ${memory.stateBytes} B (parameters ${memory.parameterBytes} B)`,
+    ...plan.feeds.map((id) => `feed   ${show(id)}`),
+    ...printBlock(plan.block, show, ""),
+    ...plan.commits.map(({ state, value }) => `commit ${vars[state]?.name} ← ${vars[value]?.name}`),
+    ...[...layout.inPlace].map((id) => `commit ${vars[id]?.name} in place`),
+    ...plan.fetches.map((id) => `fetch  ${show(id)}`),
+  ]
+  return lines.join("\n")
+}
+
+function printBlock(block: BoundBlock, show: (id: VarId) => string, indent: string): string[] {
+  return block.ops.flatMap((op: BoundOp) => [
+    `${indent}${op.type.padEnd(14)} ${idsOf(op.outputs).map(show).join(", ")} ← ${idsOf(op.inputs).map(show).join(", ")}`,
+    ...Object.entries(op.blocks).flatMap(([name, inner]) => [
+      `${indent}  ${name}:`,
+      ...printBlock(inner, show, `${indent}    `),
+    ]),
+  ])
+}
