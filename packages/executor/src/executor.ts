@@ -1,0 +1,320 @@
+// The Executor: runs programs on a backend. Checks feeds and fetches, compiles one plan per program, fetches and shapes, keeps
+// the last few, and serves runs in call order.
+
+import { bindSymbols, type Bindings, compile, type Plan } from "@counterflow/compiler"
+import {
+  attachRecords,
+  describeValue,
+  type DType,
+  fail,
+  type LoweredProgram,
+  nearest,
+  type OpRecord,
+  Program,
+  Variable,
+} from "@counterflow/ir"
+import type { Backend, Memory } from "./backend.ts"
+import { type Feeds, type ReadFeed, readFeed, shapeOfFlat } from "./feed.ts"
+import { PlanCache } from "./plancache.ts"
+import { Scope } from "./scope.ts"
+import { refuseMissing, refuseUnknown, Step, type StepHost } from "./step.ts"
+import type { Tensor } from "./tensor.ts"
+
+/** Prunes and lowers a program for some fetches; `legalize` of @counterflow/ops, injected so that it is no dependency here. */
+export type Legalize = (
+  program: Program,
+  options: { fetches: readonly string[]; keep: ReadonlySet<string> },
+) => LoweredProgram
+
+export interface ExecutorOptions {
+  legalize: Legalize
+  /** Records for programs read from files. */
+  registry?: Readonly<Record<string, OpRecord>>
+  /** How many plans are kept (least recently used go first). */
+  maxPlans?: number
+  /** Refuse plans that need more bytes than this, arena and state together. */
+  memoryLimit?: number
+}
+
+export type Fetch = Variable | string
+
+export interface RunOptions {
+  feed?: Feeds
+  fetch?: readonly Fetch[]
+}
+
+/** For `compile`: the shape of every feed, as sizes or as { shape }. */
+export type FeedShapes = Readonly<
+  Record<string, readonly number[] | { readonly shape: readonly number[]; readonly dtype?: DType }>
+>
+
+export class Executor {
+  readonly scope: Scope
+  readonly #backend: Backend
+  readonly #options: ExecutorOptions
+  readonly #memory: Memory
+  readonly #plans: PlanCache
+  #queue: Promise<unknown> = Promise.resolve()
+  #queued = 0
+  #isClosed = false
+
+  constructor(backend: Backend, options: ExecutorOptions) {
+    const { maxPlans = 16, memoryLimit } = options
+    if (!Number.isSafeInteger(maxPlans) || maxPlans < 1)
+      fail("CF_BAD_ARGUMENT", `maxPlans must be a positive integer, got ${maxPlans}`)
+    if (memoryLimit !== undefined && !(memoryLimit > 0))
+      fail("CF_BAD_ARGUMENT", `memoryLimit must be positive, got ${memoryLimit}`)
+    this.#backend = backend
+    this.#options = options
+    this.#memory = backend.openMemory()
+    this.scope = new Scope(this.#memory)
+    this.#plans = new PlanCache(maxPlans)
+  }
+
+  get backend(): string {
+    return this.#backend.name
+  }
+
+  /** Bytes really allocated, and how many plans are held. */
+  get memory(): { arenaBytes: number; stateBytes: number; plans: number } {
+    const { arenaBytes, stateBytes } = this.#memory
+    return { arenaBytes, stateBytes, plans: this.#plans.size }
+  }
+
+  /**
+   * Runs a program: what the fetches need and everything that leads to a state write. Runs are served in call order; the feed is
+   * read when the run starts.
+   */
+  run(program: Program, options: RunOptions = {}): Promise<Tensor[]> {
+    return this.#host.enqueue(() => {
+      const { step, feeds } = this.#prepare(program, options)
+      return step.executeAsync(feeds)
+    })
+  }
+
+  /** Like `run`, now. Throws CF_ASYNC_ONLY where the backend cannot, CF_BUSY while asynchronous runs are queued. */
+  runSync(program: Program, options: RunOptions = {}): Tensor[] {
+    this.#host.requireIdle()
+    const { step, feeds } = this.#prepare(program, options)
+    return step.execute(feeds)
+  }
+
+  /** Compiles a program for these feed shapes. The step's memory, FLOPs and plan are known before its first run. */
+  compile(program: Program, options: { feed?: FeedShapes; fetch?: readonly Fetch[] } = {}): Promise<Step> {
+    return this.#host.enqueue(() => this.compileSync(program, options))
+  }
+
+  compileSync(program: Program, options: { feed?: FeedShapes; fetch?: readonly Fetch[] } = {}): Step {
+    this.#requireOpen()
+    const resolved = this.#resolve(program)
+    const fetches = fetchNames(resolved, options.fetch ?? [])
+    const data = dataVariables(resolved)
+    const shapes = new Map<string, readonly number[]>()
+    for (const [name, given] of Object.entries(options.feed ?? {})) {
+      if (!data.has(name)) refuseUnknown(name, data.keys())
+      shapes.set(name, shapeGiven(name, given))
+    }
+    const plan = this.#compile(resolved, fetches, shapes)
+    return this.#load(plan)
+  }
+
+  /** Frees everything. What was fetched stays the caller's. */
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#plans.clear()
+    this.#memory.close()
+  }
+
+  readonly #host: StepHost = this.#makeHost()
+
+  #makeHost(): StepHost {
+    return {
+      canRunSync: true,
+      requireIdle: () => {
+        this.#requireOpen()
+        if (!this.#backend.canRunSync) {
+          fail("CF_ASYNC_ONLY", `the backend ${this.#backend.name} cannot run synchronously`, {
+            op: "runSync",
+            fix: "await run(…)",
+          })
+        }
+        if (this.#queued > 0) {
+          fail("CF_BUSY", `${this.#queued} asynchronous runs are queued`, {
+            op: "runSync",
+            fix: "await them first, or use run",
+          })
+        }
+      },
+      enqueue: (job) => {
+        this.#queued++
+        const result = this.#queue.then(() => {
+          this.#requireOpen()
+          return job()
+        })
+        const leave = () => {
+          this.#queued--
+        }
+        // The queue goes on whatever becomes of one run; its caller hears of it through `result`.
+        this.#queue = result.then(leave, leave)
+        return result
+      },
+    }
+  }
+
+  #requireOpen(): void {
+    if (this.#isClosed) fail("CF_CLOSED", "the executor was closed", { fix: "make a new one" })
+  }
+
+  #prepare(program: Program, { feed = {}, fetch = [] }: RunOptions): { step: Step; feeds: Map<string, ReadFeed> } {
+    this.#requireOpen()
+    const resolved = this.#resolve(program)
+    const fetches = fetchNames(resolved, fetch)
+    const { feeds, shapes } = readFeeds(resolved, feed)
+    const known = this.#plans.find(resolved, fetches, shapes)
+    if (known !== undefined) return { step: known, feeds }
+    const step = this.#load(this.#compile(resolved, fetches, shapes))
+    this.#plans.add(resolved, fetches, shapes, step)
+    return { step, feeds }
+  }
+
+  #resolve(program: Program): Program {
+    if (!(program instanceof Program)) {
+      return fail("CF_BAD_ARGUMENT", `a Program is needed, got ${describeValue(program)}`, { op: "run" })
+    }
+    const { registry } = this.#options
+    if (registry === undefined || program.isResolved) return program
+    return this.#plans.resolved(program, () => attachRecords(program, (name) => registry[name], Object.keys(registry)))
+  }
+
+  #lower(program: Program, fetches: readonly string[]): LoweredProgram {
+    return this.#plans.lowered(program, fetches, () =>
+      this.#options.legalize(program, { fetches, keep: new Set(this.#backend.keeps) }),
+    )
+  }
+
+  #compile(program: Program, fetches: readonly string[], shapes: ReadonlyMap<string, readonly number[]>): Plan {
+    const lowered = this.#lower(program, fetches)
+    requireFeeds(lowered, fetches, shapes)
+    const bindings: Bindings = bindSymbols(lowered, shapes)
+    const backend = this.#backend
+    const plan = compile(lowered, {
+      fetches,
+      bindings,
+      memoryLimit: this.#options.memoryLimit,
+      model: {
+        bytes: ({ dtype, elements }) => backend.storage(dtype) * elements,
+        workspaceBytes: (op, vars) =>
+          backend.supports(op) ? backend.workspaceBytes(op, vars) : refuseKernel(backend, op),
+        updatesInPlace: backend.updatesInPlace,
+      },
+    })
+    for (const id of plan.states) {
+      const variable = plan.vars[id]
+      if (variable !== undefined) this.scope.check(variable)
+    }
+    return plan
+  }
+
+  #load(plan: Plan): Step {
+    const states = new Map(
+      plan.states.flatMap((id) => {
+        const variable = plan.vars[id]
+        return variable === undefined ? [] : [[id, this.scope.region(variable)] as const]
+      }),
+    )
+    this.#memory.reserveArena(plan.memory.arenaBytes)
+    return new Step(plan, this.#backend.load(plan, this.#memory, states), states, this.scope, this.#host)
+  }
+}
+
+function refuseKernel(
+  backend: Backend,
+  op: { type: string; origin: { type: string; site: { toString(): string } } },
+): never {
+  return fail("CF_KERNEL_MISSING", `the backend ${backend.name} has no kernel for ${op.type}`, {
+    op: op.origin.type,
+    where: `this ${op.origin.type} was built at ${String(op.origin.site)}`,
+    fix: `pass one: ${backend.name}({ kernels: { ${op.type.includes(".") ? `"${op.type}"` : op.type}: … } }); or give the op a decomposition; or use another backend`,
+  })
+}
+
+function requireFeeds(
+  lowered: LoweredProgram,
+  fetches: readonly string[],
+  shapes: ReadonlyMap<string, readonly number[]>,
+): void {
+  const needed = new Set([...usedIds(lowered), ...fetches.map((name) => lowered.names.get(name))])
+  lowered.vars.forEach(({ kind, name }, id) => {
+    if (kind === "data" && needed.has(id) && !shapes.has(name)) refuseMissing(name)
+  })
+}
+
+function usedIds(lowered: LoweredProgram): number[] {
+  const inBlock = (block: LoweredProgram["block"]): number[] => [
+    ...block.ops.flatMap((op) => [...Object.values(op.inputs).flat(), ...Object.values(op.blocks).flatMap(inBlock)]),
+    ...block.results,
+  ]
+  return inBlock(lowered.block)
+}
+
+function dataVariables(program: Program): Map<string, Variable> {
+  return new Map([...program.globalBlock().vars].filter(([, variable]) => variable.isData))
+}
+
+/** Reads all feeds; those that bring a shape bind symbols first, so that flat ones can follow. */
+function readFeeds(
+  program: Program,
+  feed: Feeds,
+): { feeds: Map<string, ReadFeed>; shapes: Map<string, readonly number[]> } {
+  const data = dataVariables(program)
+  const feeds = new Map<string, ReadFeed>()
+  const shapes = new Map<string, readonly number[]>()
+  const symbols = new Map<string, number>()
+  const learn = (variable: Variable, shape: readonly number[]) => {
+    shapes.set(variable.name, shape)
+    variable.shape.forEach((dim, axis) => {
+      const size = shape[axis]
+      if (typeof dim !== "number" && size !== undefined && !symbols.has(dim.key)) symbols.set(dim.key, size)
+    })
+  }
+  for (const [name, value] of Object.entries(feed)) {
+    const variable = data.get(name) ?? refuseUnknown(name, data.keys())
+    const read = readFeed(variable, value)
+    feeds.set(name, read)
+    if (read.shape !== null) learn(variable, read.shape)
+  }
+  for (const [name, read] of feeds) {
+    const variable = data.get(name)
+    if (variable !== undefined && read.shape === null)
+      learn(variable, shapeOfFlat(variable, read.values.length, symbols))
+  }
+  return { feeds, shapes }
+}
+
+function shapeGiven(name: string, given: unknown): readonly number[] {
+  const shape = Array.isArray(given) ? given : (given as { shape?: unknown } | null)?.shape
+  if (Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 0)) return shape as number[]
+  return fail("CF_FEED_SHAPE", `the shape of feed ${name} must be a list of sizes, got ${JSON.stringify(given)}`, {
+    op: "compile",
+    fix: `compile(program, { feed: { ${name}: [64, 13] } })`,
+  })
+}
+
+/** Names of fetches. A variable of another program (the one this is a clone of) stands for the variable of its name. */
+function fetchNames(program: Program, fetch: readonly Fetch[]): string[] {
+  if (!Array.isArray(fetch))
+    fail("CF_FETCH_UNKNOWN", `fetch must be a list, got ${describeValue(fetch)}`, { fix: "fetch: [loss]" })
+  return fetch.map((entry: unknown) => {
+    if (typeof entry !== "string" && !(entry instanceof Variable)) {
+      return fail("CF_FETCH_UNKNOWN", `a fetch must be a Variable or a name, got ${describeValue(entry)}`)
+    }
+    const name = typeof entry === "string" ? entry : entry.name
+    const found = program.globalBlock().vars.get(name)
+    if (found !== undefined) return name
+    const suggestion = nearest(name, program.globalBlock().vars.keys())
+    return fail("CF_FETCH_UNKNOWN", `the program has no variable "${name}" to fetch`, {
+      fix: suggestion === undefined ? "fetch a variable of this program" : `did you mean "${suggestion}"?`,
+    })
+  })
+}

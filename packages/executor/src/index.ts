@@ -1,0 +1,8 @@
+// The driver: runs programs on a backend that plugs in through the contract in backend.ts.
+
+export * from "./backend.ts"
+export * from "./executor.ts"
+export type { Feeds, FeedValue, TensorFeed } from "./feed.ts"
+export { Scope } from "./scope.ts"
+export { Step, type StepOptions } from "./step.ts"
+export { Tensor } from "./tensor.ts"

@@ -1,0 +1,241 @@
+// A compiled step: one plan, loaded. Running it copies feeds in, runs, commits, copies results out, and allocates only those.
+
+import type { BoundVar, Plan, PlanMemory } from "@counterflow/compiler"
+import { allocate, fail, nearest, type TypedArray, type VarId } from "@counterflow/ir"
+import type { LoadedPlan, StateRegion } from "./backend.ts"
+import { copyIn, copyOut } from "./convert.ts"
+import { type Feeds, type FeedValue, type ReadFeed, readFeed, shapeOfFlat } from "./feed.ts"
+import type { Scope } from "./scope.ts"
+import { Tensor } from "./tensor.ts"
+
+export interface StepOptions {
+  /** Arrays that take the results instead of new ones, in the order of the fetches. */
+  into?: readonly TypedArray[]
+}
+
+/** What a step needs of its executor: order and life time. */
+export interface StepHost {
+  readonly canRunSync: boolean
+  enqueue<T>(job: () => T | Promise<T>): Promise<T>
+  requireIdle(): void
+}
+
+interface Feed {
+  readonly id: VarId
+  readonly variable: BoundVar
+}
+
+export class Step {
+  readonly plan: Plan
+  readonly #loaded: LoadedPlan
+  readonly #states: ReadonlyMap<VarId, StateRegion>
+  readonly #scope: Scope
+  readonly #host: StepHost
+  readonly #feeds: readonly Feed[]
+  /** Every data variable of the program: known names, whether this plan needs them or not. */
+  readonly #known: ReadonlySet<string>
+  #isReady = false
+  #isClosed = false
+  #hasCommitted = false
+
+  constructor(plan: Plan, loaded: LoadedPlan, states: ReadonlyMap<VarId, StateRegion>, scope: Scope, host: StepHost) {
+    this.plan = plan
+    this.#loaded = loaded
+    this.#states = states
+    this.#scope = scope
+    this.#host = host
+    this.#known = new Set(plan.vars.flatMap(({ kind, name }) => (kind === "data" ? [name] : [])))
+    this.#feeds = plan.feeds.flatMap((id) => {
+      const variable = plan.vars[id]
+      return variable === undefined ? [] : [{ id, variable }]
+    })
+  }
+
+  /** Bytes, known before the first run. */
+  get memory(): PlanMemory {
+    return this.plan.memory
+  }
+
+  /** Floating point operations of one run. */
+  get flops(): number {
+    return this.plan.flops
+  }
+
+  /** Runs now. Throws CF_ASYNC_ONLY where the backend cannot, CF_BUSY while asynchronous runs are queued. */
+  runSync(feeds: Feeds = noFeeds, options: StepOptions = noOptions): Tensor[] {
+    this.#host.requireIdle()
+    this.#take(feeds)
+    return this.#runSync(options)
+  }
+
+  /** Runs after all runs called before. The feed is read when its run starts. */
+  run(feeds: Feeds = noFeeds, options: StepOptions = noOptions): Promise<Tensor[]> {
+    return this.#host.enqueue(() => {
+      this.#take(feeds)
+      return this.#run(options)
+    })
+  }
+
+  /** @internal with feeds that were read and checked */
+  execute(feeds: ReadonlyMap<string, ReadFeed>): Tensor[] {
+    this.#fill(feeds)
+    return this.#runSync(noOptions)
+  }
+
+  /** @internal */
+  executeAsync(feeds: ReadonlyMap<string, ReadFeed>): Promise<Tensor[]> | Tensor[] {
+    this.#fill(feeds)
+    return this.#run(noOptions)
+  }
+
+  /** Frees what the plan holds; state stays. */
+  close(): void {
+    this.#isClosed = true
+    this.#loaded.close()
+  }
+
+  /** Feeds as the user gives them. An array that holds exactly what is stored is copied without a further look. */
+  #take(feeds: Feeds): void {
+    if (this.#isClosed) fail("CF_CLOSED", "the step was closed", { fix: "compile it again" })
+    for (const name in feeds) if (!this.#known.has(name)) refuseUnknown(name, this.#known)
+    for (const feed of this.#feeds) {
+      const value = feeds[feed.variable.name]
+      if (value === undefined) return refuseMissing(feed.variable.name)
+      if (isStored(value, feed.variable)) copyIn(this.#loaded.view(feed.id), value)
+      else this.#takeAny(feed, value)
+    }
+  }
+
+  #takeAny({ id, variable }: Feed, value: FeedValue): void {
+    const { name, shape } = variable
+    const read = readFeed(variable, value)
+    const given = read.shape ?? shapeOfFlat(variable, read.values.length, noSymbols)
+    if (!sameSizes(given, shape)) {
+      fail(
+        "CF_FEED_SHAPE",
+        `this step was compiled for ${name} of shape [${shape.join(", ")}], got [${given.join(", ")}]`,
+        {
+          fix: "compile a step for this shape, or use exe.run, which compiles one plan per shape",
+        },
+      )
+    }
+    copyIn(this.#loaded.view(id), read.values)
+  }
+
+  #fill(feeds: ReadonlyMap<string, ReadFeed>): void {
+    for (const { id, variable } of this.#feeds) {
+      const feed = feeds.get(variable.name)
+      if (feed !== undefined) copyIn(this.#loaded.view(id), feed.values)
+    }
+  }
+
+  #runSync({ into }: StepOptions): Tensor[] {
+    this.#requireState()
+    if (into !== undefined) this.#checkInto(into)
+    this.#loaded.runSync()
+    return this.#finish(into)
+  }
+
+  #run(options: StepOptions): Promise<Tensor[]> | Tensor[] {
+    if (this.#host.canRunSync || this.#loaded.run === undefined) return this.#runSync(options)
+    this.#requireState()
+    const { into } = options
+    if (into !== undefined) this.#checkInto(into)
+    return this.#loaded.run().then(() => this.#finish(into))
+  }
+
+  /** Everything the plan reads must have a value; once it has, it keeps one. */
+  #requireState(): void {
+    if (this.#isReady) return
+    for (const id of this.plan.reads) {
+      const name = this.plan.vars[id]?.name ?? ""
+      if (!this.#scope.has(name)) {
+        fail("CF_STATE_MISSING", `${name} has no value yet`, { fix: "run the startup program first, or load weights" })
+      }
+    }
+    this.#isReady = true
+  }
+
+  #finish(into: readonly TypedArray[] | undefined): Tensor[] {
+    const { plan } = this
+    for (const { state, value } of plan.commits) {
+      const view = this.#states.get(state)?.view()
+      if (view !== undefined) copyIn(view, this.#loaded.view(value))
+    }
+    if (!this.#hasCommitted) for (const id of plan.writes) this.#scope.markSet(plan.vars[id]?.name ?? "")
+    this.#hasCommitted = true
+    return plan.fetches.map((id, index) => {
+      const variable = plan.vars[id]
+      if (variable === undefined) return fail("CF_INTERNAL", "a plan fetches a variable it does not have")
+      const data = into?.[index] ?? allocate(variable.dtype, variable.elements)
+      copyOut(data, this.#states.get(id)?.view() ?? this.#loaded.view(id), variable.dtype, variable.name)
+      return new Tensor(data, variable.shape, variable.dtype)
+    })
+  }
+
+  #checkInto(into: readonly TypedArray[]): void {
+    this.plan.fetches.forEach((id, index) => {
+      const variable = this.plan.vars[id]
+      const array = into[index]
+      if (variable === undefined) return
+      const fits =
+        array !== undefined &&
+        array.constructor === allocate(variable.dtype, 0).constructor &&
+        array.length === variable.elements
+      if (!fits) {
+        fail(
+          "CF_BAD_ARGUMENT",
+          `into[${index}] must be an array of ${variable.elements} ${variable.dtype} elements for ${variable.name}`,
+          {
+            op: "step.run",
+          },
+        )
+      }
+    })
+  }
+}
+
+const noFeeds: Feeds = {}
+const noOptions: StepOptions = {}
+
+/** Arrays whose every value is a value of the variable. (int64 and bool have values of their arrays that are none.) */
+function isStored(
+  value: FeedValue,
+  { dtype, elements }: BoundVar,
+): value is Float32Array | Float64Array | Int32Array | Uint8Array {
+  switch (dtype) {
+    case "float32":
+      return value instanceof Float32Array && value.length === elements
+    case "float64":
+      return value instanceof Float64Array && value.length === elements
+    case "int32":
+      return value instanceof Int32Array && value.length === elements
+    case "uint8":
+      return value instanceof Uint8Array && value.length === elements
+    case "int64":
+    case "bool":
+      return false
+  }
+}
+
+const noSymbols: ReadonlyMap<string, number> = new Map()
+
+export function sameSizes(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((size, axis) => size === b[axis])
+}
+
+export function refuseUnknown(name: string, known: Iterable<string>): never {
+  const suggestion = nearest(name, known)
+  return fail("CF_FEED_UNKNOWN", `the program has no data variable "${name}"`, {
+    fix:
+      suggestion === undefined
+        ? `its data variables are ${[...known].join(", ") || "none"}`
+        : `did you mean "${suggestion}"?`,
+  })
+}
+
+export function refuseMissing(name: string): never {
+  return fail("CF_FEED_MISSING", `${name} is needed by this run and was not fed`, {
+    fix: `feed ${name}; to predict without labels and without training, run main.clone({ forTest: true })`,
+  })
+}
