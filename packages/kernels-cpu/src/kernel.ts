@@ -1,0 +1,113 @@
+// What a CPU kernel is: a function that is given buffers and shapes once, when a plan is loaded, and answers the function
+// that every step runs. It allocates nothing while running and checks nothing that the shape rule has proved.
+
+import type { DType } from "@counterflow/ir"
+import type {
+  AnyRegistry,
+  AttrSignature,
+  InputSignature,
+  InputsOf,
+  Op,
+  OutputSignature,
+  OutputsOf,
+} from "@counterflow/ops"
+
+/** How dtypes are stored here: int64 as integers in float64 (exact within ±(2^53 − 1)), bool as 0 and 1. */
+export type NumberArray = Float32Array | Float64Array | Int32Array | Uint8Array
+
+export interface HostTensor {
+  readonly data: NumberArray
+  readonly shape: readonly number[]
+  readonly dtype: DType
+}
+
+/** A sub-block of a control-flow operator. */
+export interface HostBlock {
+  run(): void
+  readonly results: readonly HostTensor[]
+}
+
+interface BoundTypes {
+  number: number
+  "number?": number | null
+  int: number
+  "int?": number | null
+  bool: boolean
+  string: string
+  "string?": string | null
+  numbers: readonly number[]
+  ints: readonly number[]
+  "ints?": readonly number[] | null
+  dim: number
+  dims: readonly number[]
+  dtype: DType
+}
+
+/** Attributes as kernels see them: every dimension is a number. */
+export type BoundAttrsOf<A extends AttrSignature> = {
+  readonly [N in keyof A]: A[N] extends keyof BoundTypes
+    ? BoundTypes[A[N]]
+    : A[N] extends readonly (infer E)[]
+      ? E
+      : never
+}
+
+export interface CallOf<I extends InputSignature, O extends OutputSignature, A extends AttrSignature> {
+  readonly inputs: InputsOf<I, HostTensor>
+  readonly outputs: OutputsOf<O, HostTensor>
+  readonly attrs: BoundAttrsOf<A>
+  /** As many elements (of the first output's storage) as the kernel asked for. */
+  readonly workspace: NumberArray
+  readonly blocks: Readonly<Record<string, HostBlock>>
+}
+
+export interface TypesOf<I extends InputSignature, O extends OutputSignature, A extends AttrSignature> {
+  readonly inputs: InputsOf<I, HostType>
+  readonly outputs: OutputsOf<O, HostType>
+  readonly attrs: BoundAttrsOf<A>
+}
+
+export interface HostType {
+  readonly shape: readonly number[]
+  readonly dtype: DType
+}
+
+/** A kernel with planned scratch memory. */
+export interface WorkspaceKernel<Call, Types> {
+  /** Elements of scratch, of the storage of the first output. */
+  readonly workspace: (types: Types) => number
+  readonly bind: (call: Call) => () => void
+}
+
+/** A kernel: `bind(call)` prepares strides and views, what it answers runs every step. */
+export type Kernel<Call, Types> = ((call: Call) => () => void) | WorkspaceKernel<Call, Types>
+
+export type KernelOf<R> =
+  R extends Op<string, infer I, infer O, infer A, infer _K> ? Kernel<CallOf<I, O, A>, TypesOf<I, O, A>> : never
+
+type PrimitiveName<R extends AnyRegistry> = {
+  [K in keyof R]: R[K] extends { readonly kind: "primitive" } ? K : never
+}[keyof R]
+
+/** The kernels a complete CPU backend needs: one per primitive that has no scalar expression. A missing one does not compile. */
+export type CpuTable<R extends AnyRegistry> = { readonly [K in PrimitiveName<R>]: KernelOf<R[K]> }
+
+/** Part of a table: what one file of kernels holds. */
+export type CpuKernels<R extends AnyRegistry> = Partial<CpuTable<R>>
+
+/** A kernel as the driver calls it, its signature forgotten. */
+export type AnyKernel = Kernel<AnyCall, AnyTypes>
+
+export interface AnyCall {
+  readonly inputs: Readonly<Record<string, HostTensor | readonly HostTensor[] | undefined>>
+  readonly outputs: Readonly<Record<string, HostTensor | readonly HostTensor[] | undefined>>
+  readonly attrs: Readonly<Record<string, unknown>>
+  readonly workspace: NumberArray
+  readonly blocks: Readonly<Record<string, HostBlock>>
+}
+
+export interface AnyTypes {
+  readonly inputs: Readonly<Record<string, HostType | readonly HostType[] | undefined>>
+  readonly outputs: Readonly<Record<string, HostType | readonly HostType[] | undefined>>
+  readonly attrs: Readonly<Record<string, unknown>>
+}
