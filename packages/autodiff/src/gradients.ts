@@ -13,15 +13,30 @@ export interface GradientsOptions {
   noGradSet?: Iterable<string | Variable>
 }
 
+/** One entry per input, in order; a single input gives a list of one. */
+export type GradientsOfInputs<I> = I extends readonly Variable[]
+  ? { -readonly [K in keyof I]: Variable | null }
+  : [Variable | null]
+
 /**
  * Σ over targets of cotangentᵀ · d target / d input, one variable per input in order; null where the input does not affect the
  * targets or gradients stop at it. Results are ordinary variables: gradients of gradients work to any order.
+ *
+ * Targets may have any shape and must be float (CF_DTYPE_MISMATCH); a cotangent has the type of its target (CF_SHAPE_MISMATCH), a
+ * result that of its input. Everything must belong to one program (CF_FOREIGN_VARIABLE), which is as it was when this throws.
+ *
+ * @example
+ * ```ts
+ * const y = layers.square(x)
+ * const [dy] = gradients(y, x) // 2 x
+ * const [ddy] = gradients(dy!, x) // 2
+ * ```
  */
-export function gradients(
+export function gradients<const I extends Variable | readonly Variable[]>(
   targets: Variable | readonly Variable[],
-  inputs: Variable | readonly Variable[],
+  inputs: I,
   options: GradientsOptions = {},
-): (Variable | null)[] {
+): GradientsOfInputs<I> {
   return site(gradients, () => {
     const op = "gradients"
     const targetList = variablesOf(targets, op, "targets")
@@ -43,7 +58,8 @@ export function gradients(
       const block = program.currentBlock()
       const ops = operatorPath(block, targetList, isCut)
       const found = appendPass({ block, ops, targets: targetList, cotangents, wrt: new Set(inputList), isCut })
-      return inputList.map((input) => found.get(input) ?? null)
+      const answers: readonly (Variable | null)[] = inputList.map((input) => found.get(input) ?? null)
+      return answers as GradientsOfInputs<I>
     })
   })
 }

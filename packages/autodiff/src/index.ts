@@ -1,5 +1,5 @@
 // Static-graph automatic differentiation: appends the backward part of a program to that program.
 
 export { appendBackward, type BackwardOptions, checkLoss, type ParamGrad } from "./backward.ts"
-export { gradients, type GradientsOptions } from "./gradients.ts"
+export { gradients, type GradientsOfInputs, type GradientsOptions } from "./gradients.ts"
 export type { BackwardCallback, BackwardContext } from "./pass.ts"

@@ -16,6 +16,20 @@ export interface BackwardContext {
   replaceGradient(gradient: Variable, by: Variable): void
 }
 
+/**
+ * Called after each operator of the backward part, with the block it was appended to. It may append operators (which are not
+ * called back themselves) and replace gradients; what it throws undoes the whole call.
+ *
+ * @example
+ * ```ts
+ * const clipped: BackwardCallback = ({ context }) => {
+ *   for (const gradient of context.currentOp.outputList()) {
+ *     if (context.get(gradient.name) === predict) context.replaceGradient(gradient, layers.clip(gradient, { min: -1, max: 1 }))
+ *   }
+ * }
+ * appendBackward(loss, { callbacks: [clipped] })
+ * ```
+ */
 export type BackwardCallback = (call: { block: Block; context: BackwardContext }) => void
 
 export interface AppendingPass {

@@ -72,8 +72,10 @@ function again(op: Operator, variables: Map<Variable, Variable>): void {
     Object.entries(op.blocks).map(([name, inner]) => [name, copyBlock(inner, variables)]),
   )
   const { record, attrs } = op
+  // Without the program, an operator without inputs would go to the default one.
+  const { program } = op.block
   const copy = withSite(op.site, () =>
-    appendOperator({ record, attrs, blocks, inputs: mapped(op.inputs), above: again }),
+    appendOperator({ record, attrs, blocks, inputs: mapped(op.inputs), above: again, program }),
   )
   for (const [slot, list] of Object.entries(op.outputs)) {
     list.forEach((output, index) => {

@@ -17,9 +17,19 @@ import {
 } from "@counterflow/ir"
 import type { BoundBlock, BoundOp, BoundProgram, BoundVar } from "./bound.ts"
 
+/** Sizes of symbols by name. */
 export type Bindings = ReadonlyMap<string, number>
 
-/** Sizes of symbols from the shapes of what is fed, by data variable name. */
+/**
+ * Sizes of symbols from the shapes of what is fed, by data variable name. Throws CF_FEED_SHAPE for a shape that does not fit its
+ * variable and CF_SYMBOL_CONFLICT where two feeds give one symbol two sizes.
+ *
+ * @example
+ * ```ts
+ * const bindings = bindSymbols(lowered, new Map([["x", [64, 2]], ["y", [64, 1]]]))
+ * console.log(bindings.get("batch")) // 64
+ * ```
+ */
 export function bindSymbols(program: LoweredProgram, feeds: ReadonlyMap<string, readonly number[]>): Bindings {
   const bindings = new Map<string, number>()
   const givenBy = new Map<string, string>()
@@ -92,7 +102,16 @@ function refuseShape(variable: LoweredVar, shape: readonly number[], why: string
   )
 }
 
-/** The whole program under these sizes, for these fetches. */
+/**
+ * The whole program under these sizes, for these fetches (names): every shape and attribute is a number. Throws CF_SYMBOL_CONFLICT
+ * where an equality that a shape rule recorded does not hold or a size would be negative, CF_SYMBOL_UNBOUND for a symbol without size.
+ *
+ * @example
+ * ```ts
+ * const program = bindProgram(lowered, [loss.name], new Map([["batch", 64]]))
+ * console.log(program.vars.map(({ name, shape }) => `${name} ${shape.join(" × ")}`))
+ * ```
+ */
 export function bindProgram(program: LoweredProgram, fetches: readonly string[], bindings: Bindings): BoundProgram {
   for (const { left, right, origin } of program.constraints) {
     const where = () => `${origin.type} built at ${String(origin.site)}`

@@ -4,6 +4,15 @@
 import type { VarId } from "@counterflow/ir"
 import { type BoundBlock, type BoundOp, type BoundProgram, idsOf, type VarSlots } from "./bound.ts"
 
+/**
+ * The same program with each operator that computes again what an earlier one did left out, and its readers on the earlier one.
+ * Inside a sub-block outer values are reused, never the other way round.
+ *
+ * @example
+ * ```ts
+ * console.log(mergeCommonSubexpressions(bound).block.ops.length <= bound.block.ops.length)
+ * ```
+ */
 export function mergeCommonSubexpressions(program: BoundProgram): BoundProgram {
   const merged = new Map<VarId, VarId>()
   const now = (id: VarId) => merged.get(id) ?? id

@@ -7,6 +7,7 @@
 import type { VarId } from "@counterflow/ir"
 import { allOps, type BoundBlock, type BoundOp, type BoundProgram, type BoundVar, idsOf } from "./bound.ts"
 
+/** Where one value lives. */
 export interface Placement {
   /** "state": at the permanent address of the state variable `id`; "arena": at `offset` bytes. */
   readonly region: "arena" | "state"
@@ -15,6 +16,7 @@ export interface Placement {
   readonly bytes: number
 }
 
+/** Where everything lives: what `planMemory` decides. */
 export interface MemoryPlan {
   /** By variable id; null for what no operator touches. */
   readonly placements: readonly (Placement | null)[]
@@ -27,8 +29,11 @@ export interface MemoryPlan {
   readonly inPlace: ReadonlySet<VarId>
 }
 
+/** What placing needs to know of a backend. */
 export interface MemoryModel {
+  /** Bytes of a variable as it is stored. */
   bytes(variable: BoundVar): number
+  /** Scratch memory of an operator while it runs. */
   workspaceBytes(op: BoundOp, vars: readonly BoundVar[]): number
   /** Whether a new state value may be computed where the old one lies. */
   readonly updatesInPlace: boolean
@@ -44,6 +49,16 @@ interface Buffer {
   offset: number
 }
 
+/**
+ * Gives every value of a program its place. Values that live at the same time never share bytes, views lie on what they view, and
+ * fetched or committed values live until the end. Offsets are multiples of 16 bytes.
+ *
+ * @example
+ * ```ts
+ * const { arenaBytes, peakBytes } = planMemory(bound, memoryModel)
+ * console.log(arenaBytes >= peakBytes)
+ * ```
+ */
 export function planMemory(program: BoundProgram, model: MemoryModel): MemoryPlan {
   const { vars, block } = program
   const root = aliasRoots(program)
@@ -118,7 +133,13 @@ function lifetimes(program: BoundProgram, root: ReadonlyMap<VarId, VarId>) {
       const end = ++clock
       // Captures are read and outputs written until the last inner operator is done.
       for (const id of [...idsOf(op.inputs), ...idsOf(op.outputs)]) touch(id, end)
-      for (const inner of Object.values(op.blocks)) for (const id of inner.results) touch(id, end)
+      for (const inner of Object.values(op.blocks)) {
+        for (const id of inner.results) touch(id, end)
+        // So are other outer values, which common subexpressions let a block read: it may run again.
+        for (const id of [...allOps(inner)].flatMap((each) => idsOf(each.inputs))) {
+          if ((first.get(root.get(id) ?? id) ?? start) < start) touch(id, end)
+        }
+      }
       spans.set(op, [start, end])
     }
   }
@@ -147,6 +168,8 @@ function statesInPlace(
   _last: ReadonlyMap<VarId, number>,
 ): Map<VarId, VarId> {
   const { ops } = program.block
+  // An int64 result beyond 2^53 is refused when it is handed out, after the last operator.
+  if (program.fetches.some((id) => program.vars[id]?.dtype === "int64")) return new Map()
   const failing = ops.findLastIndex((op) => canFail(op))
   const lastReader = new Map<VarId, number>()
   const producer = new Map<VarId, number>()

@@ -6,6 +6,7 @@ import { mergeCommonSubexpressions } from "./4-simplify.ts"
 import { type MemoryModel, type MemoryPlan, planMemory } from "./7-memory.ts"
 import { allOps, type BoundBlock, type BoundOp, type BoundProgram, type BoundVar, idsOf } from "./bound.ts"
 
+/** Bytes, known before anything runs. */
 export interface PlanMemory {
   /** Most bytes of values alive at one time. */
   readonly peakBytes: number
@@ -16,6 +17,7 @@ export interface PlanMemory {
   readonly stateBytes: number
 }
 
+/** An executable plan. */
 export interface Plan {
   readonly vars: readonly BoundVar[]
   readonly block: BoundBlock
@@ -32,11 +34,14 @@ export interface Plan {
   /** All state that a committed step gives a new value. */
   readonly writes: readonly VarId[]
   readonly memory: PlanMemory
+  /** Floating point operations of one run. */
   readonly flops: number
+  /** One line per feed, operator, commit and fetch, each with its places. */
   toString(): string
 }
 
 export interface PlanRequest {
+  /** Names of what will be read after each run. */
   readonly fetches: readonly string[]
   readonly bindings: Bindings
   readonly model: MemoryModel
@@ -44,7 +49,16 @@ export interface PlanRequest {
   readonly memoryLimit?: number | undefined
 }
 
-/** Phases 3 to 7 for one binding of the symbols. */
+/**
+ * The plan of a lowered program for one binding of its symbols: binds, merges common subexpressions, places. Throws what
+ * `bindProgram` throws, and CF_MEMORY_LIMIT where arena and state need more bytes than allowed.
+ *
+ * @example
+ * ```ts
+ * const plan = compile(lowered, { fetches: [loss.name], bindings: new Map([["batch", 64]]), model: memoryModel })
+ * console.log(plan.memory.peakBytes, plan.flops)
+ * ```
+ */
 export function compile(lowered: LoweredProgram, request: PlanRequest): Plan {
   const bound = mergeCommonSubexpressions(bindProgram(lowered, request.fetches, request.bindings))
   const { model } = request

@@ -10,6 +10,7 @@ export type StorageArray = Float32Array | Float64Array | Int32Array | BigInt64Ar
 /** Kernels by op name; what an entry is, only the backend knows. */
 export type KernelTable<Entry> = Readonly<Record<string, Entry>>
 
+/** What can run plans. `Entry` is what its kernels are. */
 export interface Backend<Entry = unknown> {
   readonly name: string
   readonly kernels: KernelTable<Entry>
@@ -48,12 +49,13 @@ export interface Memory {
   close(): void
 }
 
+/** A plan over memory, ready to run. */
 export interface LoadedPlan {
   /** The stored elements of a fed, fetched or committed variable. Stays valid until memory grows, then ask again. */
   view(id: VarId): StorageArray
   /** Runs every operator. On failure the error names the operator, and state is as it was. */
   runSync(): void
-  /** Like `runSync`, for backends that must wait. */
+  /** Like `runSync`; there only where this plan must be waited for. */
   run?(): Promise<void>
   close(): void
 }

@@ -36,11 +36,20 @@ export interface ExecutorOptions {
   memoryLimit?: number
 }
 
+/** A variable, or its name. A variable of the program this one is a clone of stands for the variable of its name. */
 export type Fetch = Variable | string
 
-export interface RunOptions {
+export interface RunOptions<F extends readonly Fetch[] = readonly Fetch[]> {
   feed?: Feeds
-  fetch?: readonly Fetch[]
+  fetch?: F
+}
+
+/** One tensor per fetch, in order. */
+export type Fetched<F extends readonly Fetch[]> = { -readonly [K in keyof F]: Tensor }
+
+export interface CompileOptions<F extends readonly Fetch[] = readonly Fetch[]> {
+  feed?: FeedShapes
+  fetch?: F
 }
 
 /** For `compile`: the shape of every feed, as sizes or as { shape }. */
@@ -48,7 +57,21 @@ export type FeedShapes = Readonly<
   Record<string, readonly number[] | { readonly shape: readonly number[]; readonly dtype?: DType }>
 >
 
+/**
+ * Runs programs on a backend: one scope for state by name, one arena that all plans share, the last plans kept. Programs that
+ * are run on one Executor share state by name, as a training program and its test clone do.
+ *
+ * @example
+ * ```ts
+ * const exe = new Executor(cpu(), { legalize: ops.legalize })
+ * await exe.run(startup)
+ * const [l] = await exe.run(main, { feed, fetch: [loss] })
+ * console.log(l.item())
+ * exe.close()
+ * ```
+ */
 export class Executor {
+  /** Parameters and all other state, by name. */
   readonly scope: Scope
   readonly #backend: Backend
   readonly #options: ExecutorOptions
@@ -58,6 +81,7 @@ export class Executor {
   #queued = 0
   #isClosed = false
 
+  /** Throws CF_BAD_ARGUMENT for options out of range. Opens the backend's memory, which `close` frees. */
   constructor(backend: Backend, options: ExecutorOptions) {
     const { maxPlans = 16, memoryLimit } = options
     if (!Number.isSafeInteger(maxPlans) || maxPlans < 1)
@@ -71,6 +95,7 @@ export class Executor {
     this.#plans = new PlanCache(maxPlans)
   }
 
+  /** The name of the backend. */
   get backend(): string {
     return this.#backend.name
   }
@@ -83,28 +108,55 @@ export class Executor {
 
   /**
    * Runs a program: what the fetches need and everything that leads to a state write. Runs are served in call order; the feed is
-   * read when the run starts.
+   * read when the run starts. Answers one tensor per fetch, in order, which the caller owns; without fetches it is a step all
+   * the same.
+   *
+   * Feeds are checked completely before anything runs: CF_FEED_MISSING, CF_FEED_UNKNOWN, CF_FEED_SHAPE, CF_FEED_DTYPE,
+   * CF_INT_RANGE, CF_SYMBOL_CONFLICT; fetches: CF_FETCH_UNKNOWN; state: CF_STATE_MISSING, CF_STATE_MISMATCH. A run that fails,
+   * for an index out of range too (CF_INDEX_RANGE), leaves all state as it was.
+   *
+   * @example
+   * ```ts
+   * const [l, w] = await exe.run(main, { feed: { x: [[1, 2], [3, 4]], y: [5, 6] }, fetch: [loss, "fc_0.w_0"] })
+   * console.log(l.item(), w.toArray())
+   * ```
    */
-  run(program: Program, options: RunOptions = {}): Promise<Tensor[]> {
+  run<const F extends readonly Fetch[] = []>(program: Program, options: RunOptions<F> = {}): Promise<Fetched<F>> {
     return this.#host.enqueue(() => {
-      const { step, feeds } = this.#prepare(program, options)
+      const { step, feeds } = this.#prepare<F>(program, options)
       return step.executeAsync(feeds)
     })
   }
 
   /** Like `run`, now. Throws CF_ASYNC_ONLY where the backend cannot, CF_BUSY while asynchronous runs are queued. */
-  runSync(program: Program, options: RunOptions = {}): Tensor[] {
+  runSync<const F extends readonly Fetch[] = []>(program: Program, options: RunOptions<F> = {}): Fetched<F> {
     this.#host.requireIdle()
-    const { step, feeds } = this.#prepare(program, options)
+    const { step, feeds } = this.#prepare<F>(program, options)
     return step.execute(feeds)
   }
 
-  /** Compiles a program for these feed shapes. The step's memory, FLOPs and plan are known before its first run. */
-  compile(program: Program, options: { feed?: FeedShapes; fetch?: readonly Fetch[] } = {}): Promise<Step> {
+  /**
+   * Compiles a program for these feed shapes. The step's memory, FLOPs and plan are known before its first run. Throws
+   * CF_KERNEL_MISSING for an op the backend cannot run and CF_MEMORY_LIMIT for a plan that needs too much.
+   *
+   * @example
+   * ```ts
+   * const step = await exe.compile(main, { feed: { x: [2, 2], y: [2, 1] }, fetch: [loss] })
+   * console.log(step.memory.peakBytes, step.flops)
+   * const [l] = step.runSync({ x: [1, 2, 3, 4], y: [5, 6] })
+   * ```
+   */
+  compile<const F extends readonly Fetch[] = []>(
+    program: Program,
+    options: CompileOptions<F> = {},
+  ): Promise<Step<Fetched<F>>> {
     return this.#host.enqueue(() => this.compileSync(program, options))
   }
 
-  compileSync(program: Program, options: { feed?: FeedShapes; fetch?: readonly Fetch[] } = {}): Step {
+  compileSync<const F extends readonly Fetch[] = []>(
+    program: Program,
+    options: CompileOptions<F> = {},
+  ): Step<Fetched<F>> {
     this.#requireOpen()
     const resolved = this.#resolve(program)
     const fetches = fetchNames(resolved, options.fetch ?? [])
@@ -115,7 +167,7 @@ export class Executor {
       shapes.set(name, shapeGiven(name, given))
     }
     const plan = this.#compile(resolved, fetches, shapes)
-    return this.#load(plan)
+    return this.#load(plan) as Step<Fetched<F>>
   }
 
   /** Frees everything. What was fetched stays the caller's. */
@@ -129,8 +181,11 @@ export class Executor {
   readonly #host: StepHost = this.#makeHost()
 
   #makeHost(): StepHost {
+    const canRunSync = () => this.#backend.canRunSync
     return {
-      canRunSync: true,
+      get canRunSync() {
+        return canRunSync()
+      },
       requireIdle: () => {
         this.#requireOpen()
         if (!this.#backend.canRunSync) {
@@ -166,16 +221,19 @@ export class Executor {
     if (this.#isClosed) fail("CF_CLOSED", "the executor was closed", { fix: "make a new one" })
   }
 
-  #prepare(program: Program, { feed = {}, fetch = [] }: RunOptions): { step: Step; feeds: Map<string, ReadFeed> } {
+  #prepare<F extends readonly Fetch[]>(
+    program: Program,
+    { feed = {}, fetch }: RunOptions<F>,
+  ): { step: Step<Fetched<F>>; feeds: Map<string, ReadFeed> } {
     this.#requireOpen()
     const resolved = this.#resolve(program)
-    const fetches = fetchNames(resolved, fetch)
+    const fetches = fetchNames(resolved, fetch ?? [])
     const { feeds, shapes } = readFeeds(resolved, feed)
     const known = this.#plans.find(resolved, fetches, shapes)
-    if (known !== undefined) return { step: known, feeds }
+    if (known !== undefined) return { step: known as Step<Fetched<F>>, feeds }
     const step = this.#load(this.#compile(resolved, fetches, shapes))
     this.#plans.add(resolved, fetches, shapes, step)
-    return { step, feeds }
+    return { step: step as Step<Fetched<F>>, feeds }
   }
 
   #resolve(program: Program): Program {
@@ -273,6 +331,8 @@ function readFeeds(
   const symbols = new Map<string, number>()
   const learn = (variable: Variable, shape: readonly number[]) => {
     shapes.set(variable.name, shape)
+    // A feed of another rank tells no sizes: it is refused for itself, not for what it would make of others.
+    if (shape.length !== variable.shape.length) return
     variable.shape.forEach((dim, axis) => {
       const size = shape[axis]
       if (typeof dim !== "number" && size !== undefined && !symbols.has(dim.key)) symbols.set(dim.key, size)

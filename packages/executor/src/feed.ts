@@ -15,17 +15,22 @@ import {
   widens,
 } from "@counterflow/ir"
 
+/** Values in row-major order; the shape is the variable's, and an unknown batch size follows from the length. */
 export type FlatFeed = ArrayLike<number> | ArrayLike<bigint> | ArrayLike<boolean>
+/** Rows of rows; brings its own shape. */
 export type NestedFeed = readonly (number | bigint | boolean | NestedFeed)[]
 
+/** Values with their shape; the dtype is the array's unless said. */
 export interface TensorFeed {
   readonly data: FlatFeed
   readonly shape: readonly number[]
   readonly dtype?: DType
 }
 
+/** What one data variable may be fed. Narrower dtypes widen where nothing can be lost; anything else is refused. */
 export type FeedValue = number | FlatFeed | NestedFeed | TensorFeed
 
+/** Feeds by the names of data variables. */
 export type Feeds = Readonly<Record<string, FeedValue>>
 
 /** The variable a feed is for. */

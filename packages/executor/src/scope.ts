@@ -21,6 +21,15 @@ export interface StateType {
   readonly initialValue?: number | undefined
 }
 
+/**
+ * The state of an Executor, by name: parameters, moments, running statistics, counters. Values are copied in and out.
+ *
+ * @example
+ * ```ts
+ * exe.scope.set("fc_0.b_0", [0.5])
+ * console.log(exe.scope.get("fc_0.b_0").item(), exe.scope.names())
+ * ```
+ */
 export class Scope {
   readonly #entries: Map<string, Entry> = new Map()
   readonly #memory: Memory
@@ -29,7 +38,7 @@ export class Scope {
     this.#memory = memory
   }
 
-  /** A copy of a state variable's value. */
+  /** A copy of a state variable's value. CF_UNKNOWN_NAME, with the nearest name, if there is none. */
   get(name: string): Tensor {
     const { shape, dtype, region } = this.#known(name)
     const data = allocate(
@@ -40,11 +49,15 @@ export class Scope {
     return new Tensor(data, shape, dtype)
   }
 
+  /** Whether a state variable of this name has a value. */
   has(name: string): boolean {
     return this.#entries.get(name)?.isSet ?? false
   }
 
-  /** Gives a state variable a value. A known one keeps its shape and dtype; a new one needs both (dtype float32 unless said). */
+  /**
+   * Gives a state variable a value. A known one keeps its shape and dtype; a new one needs both (dtype float32 unless said).
+   * Throws CF_STATE_MISMATCH for another shape, and what feeds throw for values that do not fit the dtype.
+   */
   set(name: string, value: FeedValue): void {
     const known = this.#entries.get(name)
     const given = isTensorFeed(value) ? value : null
@@ -73,6 +86,7 @@ export class Scope {
     for (const [name, { isSet }] of this.#entries) if (isSet) yield [name, this.get(name)]
   }
 
+  /** The names of all that has a value, in order of first use. */
   names(): string[] {
     return [...this.#entries].flatMap(([name, { isSet }]) => (isSet ? [name] : []))
   }

@@ -8,6 +8,7 @@ import { type Feeds, type FeedValue, type ReadFeed, readFeed, shapeOfFlat } from
 import type { Scope } from "./scope.ts"
 import { Tensor } from "./tensor.ts"
 
+/** Options of one run of a step. */
 export interface StepOptions {
   /** Arrays that take the results instead of new ones, in the order of the fetches. */
   into?: readonly TypedArray[]
@@ -25,7 +26,21 @@ interface Feed {
   readonly variable: BoundVar
 }
 
-export class Step {
+/**
+ * A program compiled for fixed sizes: what `Executor.compile` answers. It runs as often as wanted, allocates nothing but its
+ * results, and stays valid when other programs are compiled. `R` is one tensor per fetch.
+ *
+ * @example
+ * ```ts
+ * const step = await exe.compile(main, { feed: { x: [2, 2], y: [2, 1] }, fetch: [loss] })
+ * const into = [new Float32Array(1)]
+ * for (let i = 0; i < 3; i++) step.runSync({ x: [1, 2, 3, 4], y: [5, 6] }, { into })
+ * console.log(into[0])
+ * step.close()
+ * ```
+ */
+export class Step<R extends readonly Tensor[] = Tensor[]> {
+  /** Kernels, order and places; `plan.toString()` is a listing. */
   readonly plan: Plan
   readonly #loaded: LoadedPlan
   readonly #states: ReadonlyMap<VarId, StateRegion>
@@ -61,15 +76,18 @@ export class Step {
     return this.plan.flops
   }
 
-  /** Runs now. Throws CF_ASYNC_ONLY where the backend cannot, CF_BUSY while asynchronous runs are queued. */
-  runSync(feeds: Feeds = noFeeds, options: StepOptions = noOptions): Tensor[] {
+  /**
+   * Runs now. Throws CF_ASYNC_ONLY where the backend cannot, CF_BUSY while asynchronous runs are queued, CF_FEED_SHAPE for feeds of
+   * other sizes than the step was compiled for, CF_CLOSED after `close`, and what `Executor.run` throws.
+   */
+  runSync(feeds: Feeds = noFeeds, options: StepOptions = noOptions): R {
     this.#host.requireIdle()
     this.#take(feeds)
     return this.#runSync(options)
   }
 
   /** Runs after all runs called before. The feed is read when its run starts. */
-  run(feeds: Feeds = noFeeds, options: StepOptions = noOptions): Promise<Tensor[]> {
+  run(feeds: Feeds = noFeeds, options: StepOptions = noOptions): Promise<R> {
     return this.#host.enqueue(() => {
       this.#take(feeds)
       return this.#run(options)
@@ -77,13 +95,13 @@ export class Step {
   }
 
   /** @internal with feeds that were read and checked */
-  execute(feeds: ReadonlyMap<string, ReadFeed>): Tensor[] {
+  execute(feeds: ReadonlyMap<string, ReadFeed>): R {
     this.#fill(feeds)
     return this.#runSync(noOptions)
   }
 
   /** @internal */
-  executeAsync(feeds: ReadonlyMap<string, ReadFeed>): Promise<Tensor[]> | Tensor[] {
+  executeAsync(feeds: ReadonlyMap<string, ReadFeed>): Promise<R> | R {
     this.#fill(feeds)
     return this.#run(noOptions)
   }
@@ -129,15 +147,15 @@ export class Step {
     }
   }
 
-  #runSync({ into }: StepOptions): Tensor[] {
+  #runSync({ into }: StepOptions): R {
     this.#requireState()
     if (into !== undefined) this.#checkInto(into)
     this.#loaded.runSync()
     return this.#finish(into)
   }
 
-  #run(options: StepOptions): Promise<Tensor[]> | Tensor[] {
-    if (this.#host.canRunSync || this.#loaded.run === undefined) return this.#runSync(options)
+  #run(options: StepOptions): Promise<R> | R {
+    if (this.#loaded.run === undefined) return this.#runSync(options)
     this.#requireState()
     const { into } = options
     if (into !== undefined) this.#checkInto(into)
@@ -156,21 +174,28 @@ export class Step {
     this.#isReady = true
   }
 
-  #finish(into: readonly TypedArray[] | undefined): Tensor[] {
+  /** Results that are no state come first: what cannot be handed out fails the step, and a failed step commits nothing. */
+  #finish(into: readonly TypedArray[] | undefined): R {
     const { plan } = this
+    const results = plan.fetches.map((id, index) => (this.#states.has(id) ? null : this.#result(id, index, into)))
     for (const { state, value } of plan.commits) {
       const view = this.#states.get(state)?.view()
       if (view !== undefined) copyIn(view, this.#loaded.view(value))
     }
     if (!this.#hasCommitted) for (const id of plan.writes) this.#scope.markSet(plan.vars[id]?.name ?? "")
     this.#hasCommitted = true
-    return plan.fetches.map((id, index) => {
-      const variable = plan.vars[id]
-      if (variable === undefined) return fail("CF_INTERNAL", "a plan fetches a variable it does not have")
-      const data = into?.[index] ?? allocate(variable.dtype, variable.elements)
-      copyOut(data, this.#states.get(id)?.view() ?? this.#loaded.view(id), variable.dtype, variable.name)
-      return new Tensor(data, variable.shape, variable.dtype)
-    })
+    const all: readonly Tensor[] = results.map(
+      (result, index) => result ?? this.#result(plan.fetches[index] ?? -1, index, into),
+    )
+    return all as R
+  }
+
+  #result(id: VarId, index: number, into: readonly TypedArray[] | undefined): Tensor {
+    const variable = this.plan.vars[id]
+    if (variable === undefined) return fail("CF_INTERNAL", "a plan fetches a variable it does not have")
+    const data = into?.[index] ?? allocate(variable.dtype, variable.elements)
+    copyOut(data, this.#states.get(id)?.view() ?? this.#loaded.view(id), variable.dtype, variable.name)
+    return new Tensor(data, variable.shape, variable.dtype)
   }
 
   #checkInto(into: readonly TypedArray[]): void {
@@ -225,11 +250,12 @@ export function sameSizes(a: readonly number[], b: readonly number[]): boolean {
 }
 
 export function refuseUnknown(name: string, known: Iterable<string>): never {
-  const suggestion = nearest(name, known)
+  const names = [...known]
+  const suggestion = nearest(name, names)
   return fail("CF_FEED_UNKNOWN", `the program has no data variable "${name}"`, {
     fix:
       suggestion === undefined
-        ? `its data variables are ${[...known].join(", ") || "none"}`
+        ? `its data variables are ${names.join(", ") || "none"}`
         : `did you mean "${suggestion}"?`,
   })
 }

@@ -2,9 +2,12 @@
 
 import { type ArrayOf, type DType, fail, formatShape, type TypedArray } from "@counterflow/ir"
 
+/** What `toArray` gives: as deep as the tensor has axes. */
 export type Nested = number | boolean | Nested[]
 
+/** A result: values in row-major order, their shape and dtype. It is a copy that nothing changes afterwards. */
 export class Tensor<D extends DType = DType> {
+  /** Float32Array for float32, BigInt64Array for int64, Uint8Array of 0 and 1 for bool, and so on. */
   readonly data: ArrayOf[D]
   readonly shape: readonly number[]
   readonly dtype: D
@@ -15,7 +18,7 @@ export class Tensor<D extends DType = DType> {
     this.dtype = dtype
   }
 
-  /** The only element, as a number (true and false for bool are 1 and 0). */
+  /** The only element, as a number (true and false for bool are 1 and 0). CF_BAD_ARGUMENT if there are more or none. */
   item(): number {
     if (this.data.length !== 1) {
       fail(
@@ -42,6 +45,7 @@ export class Tensor<D extends DType = DType> {
     return build(0, 0, values.length)
   }
 
+  /** "float32[2] [1,2]" */
   toString(): string {
     return `${this.dtype}${formatShape(this.shape)} ${JSON.stringify(this.toArray())}`
   }

@@ -247,11 +247,12 @@ export class Program {
   prune(targets: Variable | string | readonly (Variable | string)[]): Program {
     const list: readonly (Variable | string)[] =
       typeof targets === "string" || targets instanceof Variable ? [targets] : targets
-    const variables = list.map((target) => (typeof target === "string" ? this.globalBlock().var(target) : target))
+    // As with fetches, a variable of the program this is a clone of stands for the variable of its name.
+    const variables = list.map((target) => this.globalBlock().var(typeof target === "string" ? target : target.name))
     const needed = neededOperators(variables.map((variable) => variable.producer))
     return copyProgram(this, new Program(), {
       keepOp: (op) => op.block.index > 0 || needed.has(op),
-      keepVar: (variable) => list.includes(variable) || list.includes(variable.name),
+      keepVar: (variable) => variables.includes(variable),
       dropWrites: true,
     })
   }
