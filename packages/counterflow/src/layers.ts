@@ -1,0 +1,16 @@
+// What Fluid users find under `layers`: every op, and the layers, which shadow the op of the same name.
+
+export * from "@counterflow/ops"
+export {
+  adaptivePool2d,
+  batchNorm,
+  conv2d,
+  conv2dTranspose,
+  createParameter,
+  data,
+  dropout,
+  embedding,
+  fc,
+  layerNorm,
+  pool2d,
+} from "@counterflow/layers"
