@@ -1,4 +1,4 @@
-// What Fluid users find under `layers`: every op, and the layers, which shadow the op of the same name.
+// What Fluid users find under `layers`: every op, the schedules, and the layers, which shadow the op of the same name.
 
 export * from "@counterflow/ops"
 export {
@@ -14,3 +14,13 @@ export {
   layerNorm,
   pool2d,
 } from "@counterflow/layers"
+export {
+  cosineDecay,
+  exponentialDecay,
+  inverseTimeDecay,
+  linearLrWarmup,
+  naturalExpDecay,
+  noamDecay,
+  piecewiseDecay,
+  polynomialDecay,
+} from "@counterflow/optim"
