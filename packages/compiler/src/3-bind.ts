@@ -159,12 +159,17 @@ function bindBlock(block: LoweredBlock, bindings: Bindings): BoundBlock {
 function bindOp(op: LoweredOp, bindings: Bindings): BoundOp {
   const where = () => `${op.origin.type} built at ${String(op.origin.site)}`
   const blocks = Object.entries(op.blocks).map(([name, block]) => [name, bindBlock(block, bindings)] as const)
+  const { constant, ...facts } = op.facts
   return {
     ...op,
     attrs: Object.fromEntries(
       Object.entries(op.attrs).map(([name, value]) => [name, bindAttr(value, bindings, where)]),
     ),
-    facts: { ...op.facts, flops: boundDim(op.facts.flops, bindings, where) },
+    facts: {
+      ...facts,
+      flops: boundDim(facts.flops, bindings, where),
+      ...(constant === undefined ? {} : { constant: boundDim(constant, bindings, where) }),
+    },
     blocks: Object.fromEntries(blocks),
   }
 }

@@ -184,7 +184,10 @@ function statesInPlace(
       const at = producer.get(value)
       const isShared = values.filter((other) => other === value).length > 1 || program.fetches.includes(state)
       if (at === undefined || isShared || root.has(value) || at <= failing) return []
-      if (ops[at]?.facts.kind !== "elementwise" || (lastReader.get(state) ?? -1) > at) return []
+      const op = ops[at]
+      if (op?.facts.kind !== "elementwise" || (lastReader.get(state) ?? -1) > at) return []
+      // Read with strides, an element may be needed again after it was written.
+      if (Object.keys(op.reads ?? {}).some((slot) => op.inputs[slot]?.includes(state))) return []
       return [[value, state]]
     }),
   )

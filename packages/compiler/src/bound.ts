@@ -17,8 +17,15 @@ export interface BoundFacts {
   readonly scalar?: Scalar
   readonly flops: number
   readonly aliases?: string
+  /** The input slot that the only output repeats, broadcast to its shape. */
+  readonly stretches?: string
+  /** The value of every element of the only output. */
+  readonly constant?: number
   readonly canFail: boolean
 }
+
+/** Elements from one index to the next, per axis of the output. */
+export type Strides = readonly number[]
 
 export type VarSlots = Readonly<Record<string, readonly VarId[]>>
 
@@ -30,6 +37,8 @@ export interface BoundOp {
   readonly listInputs: readonly string[]
   readonly listOutputs: readonly string[]
   readonly attrs: Readonly<Record<string, unknown>>
+  /** Inputs of an elementwise operator that are read with strides of their own instead of element by element. */
+  readonly reads?: Readonly<Record<string, Strides>>
   readonly facts: BoundFacts
   readonly blocks: Readonly<Record<string, BoundBlock>>
   readonly origin: Origin

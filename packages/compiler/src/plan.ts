@@ -3,6 +3,7 @@
 import { fail, formatShape, type LoweredProgram, type VarId } from "@counterflow/ir"
 import { type Bindings, bindProgram } from "./3-bind.ts"
 import { mergeCommonSubexpressions } from "./4-simplify.ts"
+import { fuseElementwise } from "./5-fuse.ts"
 import { type MemoryModel, type MemoryPlan, planMemory } from "./7-memory.ts"
 import { allOps, type BoundBlock, type BoundOp, type BoundProgram, type BoundVar, idsOf } from "./bound.ts"
 
@@ -45,6 +46,8 @@ export interface PlanRequest {
   readonly fetches: readonly string[]
   readonly bindings: Bindings
   readonly model: MemoryModel
+  /** Whether elementwise chains become one operator, read with strides where they broadcast. */
+  readonly fuses?: boolean | undefined
   /** Refuse plans whose arena and state are larger. */
   readonly memoryLimit?: number | undefined
 }
@@ -60,7 +63,8 @@ export interface PlanRequest {
  * ```
  */
 export function compile(lowered: LoweredProgram, request: PlanRequest): Plan {
-  const bound = mergeCommonSubexpressions(bindProgram(lowered, request.fetches, request.bindings))
+  const merged = mergeCommonSubexpressions(bindProgram(lowered, request.fetches, request.bindings))
+  const bound = request.fuses === true ? fuseElementwise(merged) : merged
   const { model } = request
   const layout = planMemory(bound, model)
   const touched = touchedBy(bound)

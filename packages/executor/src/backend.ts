@@ -18,6 +18,8 @@ export interface Backend<Entry = unknown> {
   readonly keeps: readonly string[]
   /** Whether plans can run without waiting. */
   readonly canRunSync: boolean
+  /** Whether it runs elementwise operators of any expression, with strided reads: then chains are fused for it. */
+  readonly fuses?: boolean
   /** Whether new state may be computed where the old one lies. */
   readonly updatesInPlace: boolean
   /** Whether it can run this operator; elementwise ones may need no kernel. */

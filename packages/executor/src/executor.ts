@@ -181,11 +181,7 @@ export class Executor {
   readonly #host: StepHost = this.#makeHost()
 
   #makeHost(): StepHost {
-    const canRunSync = () => this.#backend.canRunSync
     return {
-      get canRunSync() {
-        return canRunSync()
-      },
       requireIdle: () => {
         this.#requireOpen()
         if (!this.#backend.canRunSync) {
@@ -260,6 +256,7 @@ export class Executor {
       fetches,
       bindings,
       memoryLimit: this.#options.memoryLimit,
+      fuses: backend.fuses,
       model: {
         bytes: ({ dtype, elements }) => backend.storage(dtype) * elements,
         workspaceBytes: (op, vars) =>

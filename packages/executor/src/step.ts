@@ -16,7 +16,6 @@ export interface StepOptions {
 
 /** What a step needs of its executor: order and life time. */
 export interface StepHost {
-  readonly canRunSync: boolean
   enqueue<T>(job: () => T | Promise<T>): Promise<T>
   requireIdle(): void
 }

@@ -17,6 +17,10 @@ export interface OpFacts {
   readonly flops: Dim
   /** The input slot whose elements, in the same order, the only output has: no copy is needed. */
   readonly aliases?: string
+  /** The input slot that the only output repeats, broadcast to its shape. */
+  readonly stretches?: string
+  /** The value of every element of the only output. */
+  readonly constant?: Dim
   /** Whether the kernel may refuse its inputs' values. */
   readonly canFail: boolean
 }

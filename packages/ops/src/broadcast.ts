@@ -35,7 +35,7 @@ export const broadcastToOp = /*#__PURE__*/ primitive({
   // forward   z[…, i, j] = x[…, 0 or i, j]
   // backward  dx = sum of dz over the stretched axes
   grad: ({ x }, _outputs, { z: dz }) => ({ x: sumTo(dz, x.shape) }),
-  facts: { kind: "view" },
+  facts: { kind: "view", stretches: "x" },
 })
 
 export const broadcastToDoc = /*#__PURE__*/ describe(broadcastToOp, {

@@ -66,7 +66,7 @@ export const fillConstantOp = /*#__PURE__*/ primitive({
   attrs: { shape: "dims", value: "number", dtype: "dtype" },
   infer: (_inputs, { shape, dtype }) => ({ z: { shape, dtype } }),
   grad: noGrad("it has no inputs"),
-  facts: { kind: "opaque" },
+  facts: { kind: "opaque", constant: ({ value }) => Number(value) },
 })
 
 export const fillConstantDoc = /*#__PURE__*/ describe(fillConstantOp, {
@@ -280,7 +280,7 @@ export const dimValueOp = /*#__PURE__*/ primitive({
   attrs: { dim: "dim", dtype: "dtype" },
   infer: (_inputs, { dtype }) => ({ z: { shape: [], dtype } }),
   grad: noGrad("it has no inputs"),
-  facts: { kind: "opaque" },
+  facts: { kind: "opaque", constant: ({ dim }) => dim as Dim },
 })
 
 export const dimValueDoc = /*#__PURE__*/ describe(dimValueOp, {

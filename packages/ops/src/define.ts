@@ -141,6 +141,10 @@ export interface OpFactsRule {
   readonly flops?: ((inputs: Shapes<TensorType>, outputs: Shapes<TensorType>, attrs: Attrs) => Dim) | undefined
   /** The input whose elements, in the same order, the only output has: no copy is needed. */
   readonly aliases?: string | undefined
+  /** The input that the only output repeats, broadcast to its shape. */
+  readonly stretches?: string | undefined
+  /** The value of every element of the only output. */
+  readonly constant?: ((attrs: Attrs) => Dim) | undefined
   /** Whether a kernel may refuse its inputs' values (an index out of range). */
   readonly canFail?: boolean | undefined
 }

@@ -239,7 +239,7 @@ function seeded(attrs: Attrs, programSeed: number): Attrs {
 }
 
 function factsOf(op: Operator, record: Op): OpFacts {
-  const { kind, flops, aliases, canFail } = record.facts
+  const { kind, flops, aliases, stretches, constant, canFail } = record.facts
   const slots = Object.keys(record.inputs).map((slot) => [slot, { op: "input", slot }] as const)
   const scalar: Scalar | null = record.scalar?.(Object.fromEntries(slots), op.attrs) ?? null
   return {
@@ -251,6 +251,8 @@ function factsOf(op: Operator, record: Op): OpFacts {
     canFail: canFail ?? record.name.includes("."),
     ...(scalar === null ? {} : { scalar }),
     ...(aliases === undefined ? {} : { aliases }),
+    ...(stretches === undefined ? {} : { stretches }),
+    ...(constant === undefined ? {} : { constant: constant(op.attrs) }),
   }
 }
 
