@@ -201,7 +201,7 @@ function substitute(scalar: Scalar, by: ReadonlyMap<string, Scalar>): Scalar {
 function hasPartner(scalar: Scalar, slot: string, constants: ReadonlyMap<string, number>): boolean {
   const isConstant = (node: Scalar): boolean =>
     node.op === "const" ||
-    (node.op === "input" ? constants.has(node.slot) : node.op !== "cast" && children(node).every(isConstant))
+    (node.op === "input" ? constants.has(node.slot) : !("dtype" in node) && children(node).every(isConstant))
   const isSlot = (node: Scalar) => node.op === "input" && node.slot === slot
   if (isSlot(scalar)) return false
   const pair = "y" in scalar ? [scalar.x, scalar.y] : children(scalar)

@@ -1,0 +1,89 @@
+// From bytes to a running instance: at once where the host allows it, and otherwise when it is ready. Equal bytes are compiled
+// once, so that the same step in another executor, or after its plan was evicted, finds its machine code again.
+
+import { fail } from "@counterflow/ir"
+import { type HostImports, type HostInstance, type HostModule, hostWebAssembly } from "./host.ts"
+
+type Bytes = Uint8Array<ArrayBuffer>
+type Soon<T> = T | Promise<T>
+
+/** A few recent modules. */
+export class CompiledModules {
+  /** Least recently used first. */
+  readonly #kept: { readonly bytes: Bytes; readonly hash: number; readonly module: HostModule }[] = []
+  readonly #limit = 16
+
+  /** The instance, or a promise of it where the host makes those of this size only asynchronously. */
+  instantiate(bytes: Bytes, imports: HostImports): Soon<HostInstance> {
+    const host = hostWebAssembly()
+    const instance = (module: HostModule): Soon<HostInstance> =>
+      nowOrLater(
+        bytes,
+        () => new host.Instance(module, imports),
+        () => host.instantiate(module, imports),
+      )
+    const module = this.#module(bytes)
+    return module instanceof Promise ? module.then(instance) : instance(module)
+  }
+
+  #module(bytes: Bytes): Soon<HostModule> {
+    const hash = hashOf(bytes)
+    const index = this.#kept.findIndex((kept) => kept.hash === hash && isSame(kept.bytes, bytes))
+    const [known] = index < 0 ? [] : this.#kept.splice(index, 1)
+    if (known !== undefined) {
+      this.#kept.push(known)
+      return known.module
+    }
+    const keep = (module: HostModule): HostModule => {
+      this.#kept.push({ bytes, hash, module })
+      if (this.#kept.length > this.#limit) this.#kept.shift()
+      return module
+    }
+    const host = hostWebAssembly()
+    const module = nowOrLater(
+      bytes,
+      () => new host.Module(bytes),
+      () => host.compile(bytes),
+    )
+    return module instanceof Promise ? module.then(keep) : keep(module)
+  }
+}
+
+/** The main thread of a browser takes only small modules at once; how small is its own affair. */
+function nowOrLater<T extends object>(bytes: Bytes, now: () => T, later: () => Promise<T>): Soon<T> {
+  try {
+    return now()
+  } catch (cause) {
+    return nameOf(cause) === "RangeError"
+      ? later().catch((reason: unknown) => refuse(bytes, reason))
+      : refuse(bytes, cause)
+  }
+}
+
+/** A host may forbid what is valid; what is not valid is our mistake. */
+function refuse(bytes: Bytes, cause: unknown): never {
+  const reason = String(cause)
+  if (!hostWebAssembly().validate(bytes))
+    return fail("CF_INTERNAL", `the module of a plan is not valid: ${reason}`, { op: "wasm", cause })
+  return fail("CF_HOST_UNFIT", `this host refused to compile a module of ${bytes.length} bytes: ${reason}`, {
+    op: "wasm",
+    fix: "in a page, allow 'wasm-unsafe-eval' in the script-src of its content security policy; or make the executor with cpu()",
+    cause,
+  })
+}
+
+/** Errors of a host may come from another realm, whose classes are not ours. */
+function nameOf(cause: unknown): string {
+  return typeof cause === "object" && cause !== null && "name" in cause ? String(cause.name) : ""
+}
+
+/** FNV-1a, 32 bits. */
+function hashOf(bytes: Bytes): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < bytes.length; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
+  return hash
+}
+
+function isSame(a: Bytes, b: Bytes): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i])
+}

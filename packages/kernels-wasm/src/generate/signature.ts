@@ -1,0 +1,120 @@
+// What a generator is: given one operator of a plan, it says which kernels run and where their tensors lie. Typed from the
+// op's signature, so that a table with a missing or wrong entry does not compile.
+
+import type { DType } from "@counterflow/ir"
+import type {
+  AnyRegistry,
+  AttrSignature,
+  InputSignature,
+  InputsOf,
+  Op,
+  OutputSignature,
+  OutputsOf,
+} from "@counterflow/ops"
+import type { Kernel } from "./kernel.ts"
+
+/** Where bytes lie: behind the start of the arena, which may move, or at an address that never changes. */
+export interface Place {
+  readonly base: "arena" | "fixed"
+  readonly offset: number
+}
+
+export function behind({ base, offset }: Place, bytes: number): Place {
+  return { base, offset: offset + bytes }
+}
+
+export interface TensorShape {
+  readonly shape: readonly number[]
+  readonly elements: number
+  readonly dtype: DType
+}
+
+export interface PlacedTensor extends TensorShape {
+  readonly place: Place
+}
+
+/** Takes the kernels of one operator, in order. */
+export interface Emit {
+  /** The kernel with this spec, on tensors at these places. */
+  run<P extends string, S>(kernel: Kernel<P, S>, at: Readonly<Record<P, Place>>, spec: S): void
+  /** These bytes, written at a place. */
+  write(bytes: Uint8Array, at: Place): void
+}
+
+interface BoundTypes {
+  number: number
+  "number?": number | null
+  int: number
+  "int?": number | null
+  bool: boolean
+  string: string
+  "string?": string | null
+  numbers: readonly number[]
+  ints: readonly number[]
+  "ints?": readonly number[] | null
+  dim: number
+  dims: readonly number[]
+  dtype: DType
+}
+
+/** Attributes as a plan holds them: every dimension is a number. */
+export type BoundAttrsOf<A extends AttrSignature> = {
+  readonly [N in keyof A]: A[N] extends keyof BoundTypes
+    ? BoundTypes[A[N]]
+    : A[N] extends readonly (infer E)[]
+      ? E
+      : never
+}
+
+export interface CallOf<I extends InputSignature, O extends OutputSignature, A extends AttrSignature> {
+  readonly inputs: InputsOf<I, PlacedTensor>
+  readonly outputs: OutputsOf<O, PlacedTensor>
+  readonly attrs: BoundAttrsOf<A>
+  /** As many bytes as the generator asked for. */
+  readonly workspace: Place
+}
+
+export interface ShapesOf<I extends InputSignature, O extends OutputSignature, A extends AttrSignature> {
+  readonly inputs: InputsOf<I, TensorShape>
+  readonly outputs: OutputsOf<O, TensorShape>
+  readonly attrs: BoundAttrsOf<A>
+}
+
+/** A generator whose kernels need scratch memory. */
+export interface WorkspaceGenerator<Call, Shapes> {
+  /** Bytes of scratch. */
+  readonly workspace: (shapes: Shapes) => number
+  readonly emit: (call: Call, emit: Emit) => void
+}
+
+export type Generator<Call, Shapes> = ((call: Call, emit: Emit) => void) | WorkspaceGenerator<Call, Shapes>
+
+export type GeneratorOf<R> =
+  R extends Op<string, infer I, infer O, infer A, infer _K> ? Generator<CallOf<I, O, A>, ShapesOf<I, O, A>> : never
+
+type PrimitiveName<R extends AnyRegistry> = {
+  [K in keyof R]: R[K] extends { readonly kind: "primitive" } ? K : never
+}[keyof R]
+
+/** A generator for every primitive that has no scalar expression. A missing one does not compile. */
+export type GeneratorTable<R extends AnyRegistry> = { readonly [K in PrimitiveName<R>]: GeneratorOf<R[K]> }
+
+/** Part of a table: what one file holds. */
+export type Generators<R extends AnyRegistry> = Partial<GeneratorTable<R>>
+
+type Slots<T> = Readonly<Record<string, T | readonly T[] | undefined>>
+
+/** A call as the plan makes it, its signature forgotten. */
+export interface AnyCall extends AnyShapes {
+  readonly inputs: Slots<PlacedTensor>
+  readonly outputs: Slots<PlacedTensor>
+  readonly workspace: Place
+}
+
+export interface AnyShapes {
+  readonly inputs: Slots<TensorShape>
+  readonly outputs: Slots<TensorShape>
+  readonly attrs: Readonly<Record<string, unknown>>
+}
+
+export type AnyGenerator = Generator<AnyCall, AnyShapes>

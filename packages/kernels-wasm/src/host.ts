@@ -1,0 +1,38 @@
+// What this package uses of the host's WebAssembly interface. Packages are compiled without the types of a browser, and a
+// host may have no WebAssembly at all: so it is looked up when it is needed, never at import.
+
+import { fail } from "@counterflow/ir"
+
+export interface HostMemory {
+  readonly buffer: ArrayBuffer
+  grow(pages: number): number
+}
+
+export interface HostInstance {
+  readonly exports: Readonly<Record<string, unknown>>
+}
+
+/** A compiled module; opaque. */
+export type HostModule = object
+
+export type HostImports = Readonly<Record<string, Readonly<Record<string, unknown>>>>
+
+export interface HostWebAssembly {
+  readonly Memory: new (limits: { initial: number; maximum: number }) => HostMemory
+  readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => HostModule
+  readonly Instance: new (module: HostModule, imports: HostImports) => HostInstance
+  compile(bytes: Uint8Array<ArrayBuffer>): Promise<HostModule>
+  instantiate(module: HostModule, imports: HostImports): Promise<HostInstance>
+  validate(bytes: Uint8Array<ArrayBuffer>): boolean
+}
+
+export function hostWebAssembly(): HostWebAssembly {
+  const { WebAssembly } = globalThis as object as { readonly WebAssembly?: HostWebAssembly }
+  return (
+    WebAssembly ??
+    fail("CF_HOST_UNFIT", "this host has no WebAssembly", {
+      op: "wasm",
+      fix: "make the executor with cpu(), which runs everywhere",
+    })
+  )
+}

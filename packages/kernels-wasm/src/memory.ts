@@ -1,0 +1,203 @@
+// The linear memory of one executor, which every compiled plan imports. State gets permanent addresses, allocated side by
+// side; the arena is one region that a larger plan may move, and what it leaves behind is given to later state.
+//
+//   0     | control area: what a failing operator reports |
+//   64    | state … | arena | state … | larger arena | …
+//
+// What it counts is what plans and state asked for; rounding to the alignment is not counted.
+
+import type { Memory, StateRegion, StorageArray } from "@counterflow/executor"
+import { type DType, fail } from "@counterflow/ir"
+import { controlBytes } from "./generate/control.ts"
+import { type HostMemory, hostWebAssembly } from "./host.ts"
+
+/** int64 is stored as it is: 64-bit integers. */
+export const storageOf = {
+  float32: Float32Array,
+  float64: Float64Array,
+  int32: Int32Array,
+  int64: BigInt64Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
+} as const satisfies Record<DType, unknown>
+
+const alignment = 16
+const pageBytes = 2 ** 16
+/** Addresses are 32 bits wide. */
+const maximumPages = 2 ** 16
+
+interface Region {
+  readonly address: number
+  /** A multiple of the alignment. */
+  readonly bytes: number
+}
+
+export class WasmMemory implements Memory {
+  #memory: HostMemory | null
+  /** Regions below `top` that nobody owns, by address; neighbours are merged. */
+  #free: Region[] = []
+  #top = controlBytes
+  #arena: Region = { address: controlBytes, bytes: 0 }
+  #arenaBytes = 0
+  #stateBytes = 0
+  #generation = 0
+
+  constructor() {
+    const { Memory: HostMemory } = hostWebAssembly()
+    try {
+      this.#memory = new HostMemory({ initial: 1, maximum: maximumPages })
+    } catch (cause) {
+      fail("CF_MEMORY_LIMIT", "the host refused to open one more WebAssembly memory", {
+        op: "wasm",
+        fix: "close executors that are done, or share one",
+        cause,
+      })
+    }
+  }
+
+  get arenaBytes(): number {
+    return this.#arenaBytes
+  }
+
+  get stateBytes(): number {
+    return this.#stateBytes
+  }
+
+  /** Where the arena begins; plans ask before every step. */
+  get arenaAddress(): number {
+    return this.#arena.address
+  }
+
+  /** Rises when views of memory have become stale: it has grown, or the arena has moved. */
+  get generation(): number {
+    return this.#generation
+  }
+
+  /** For modules to import. */
+  get memory(): HostMemory {
+    return this.#memory ?? fail("CF_CLOSED", "the executor was closed", { fix: "make a new one" })
+  }
+
+  /** What lies in the arena stays: a run that still waits for its module may have its feeds there. */
+  reserveArena(bytes: number): void {
+    if (bytes <= this.#arenaBytes) return
+    const old = this.#arena
+    if (old.address + old.bytes === this.#top) {
+      this.#grow(old.address + aligned(bytes))
+      this.#arena = { address: old.address, bytes: aligned(bytes) }
+      this.#top = old.address + aligned(bytes)
+    } else {
+      this.#arena = this.#take(aligned(bytes))
+      new Uint8Array(this.memory.buffer).copyWithin(this.#arena.address, old.address, old.address + old.bytes)
+      this.#release(old)
+    }
+    this.#arenaBytes = bytes
+    this.#generation++
+  }
+
+  allocateState(dtype: DType, elements: number): StateRegion {
+    const bytes = storageOf[dtype].BYTES_PER_ELEMENT * elements
+    const { address } = this.#take(aligned(bytes))
+    new Uint8Array(this.memory.buffer, address, bytes).fill(0)
+    this.#stateBytes += bytes
+    return new WasmState(this, dtype, address, elements, bytes)
+  }
+
+  view(dtype: DType, address: number, elements: number): StorageArray {
+    return new storageOf[dtype](this.memory.buffer, address, elements)
+  }
+
+  close(): void {
+    this.#memory = null
+    this.#free = []
+    this.#arenaBytes = 0
+    this.#stateBytes = 0
+    this.#generation++
+  }
+
+  /** The lowest free region that is large enough, or new bytes at the top. */
+  #take(bytes: number): Region {
+    const index = this.#free.findIndex((region) => region.bytes >= bytes)
+    const found = this.#free[index]
+    if (found === undefined) {
+      const address = this.#top
+      this.#grow(address + bytes)
+      this.#top = address + bytes
+      return { address, bytes }
+    }
+    const rest = { address: found.address + bytes, bytes: found.bytes - bytes }
+    this.#free.splice(index, 1, ...(rest.bytes > 0 ? [rest] : []))
+    return { address: found.address, bytes }
+  }
+
+  #release(region: Region): void {
+    if (region.bytes === 0) return
+    const merged: Region[] = []
+    for (const next of [...this.#free, region].sort((a, b) => a.address - b.address)) {
+      const last = merged.at(-1)
+      if (last !== undefined && last.address + last.bytes === next.address)
+        merged[merged.length - 1] = { address: last.address, bytes: last.bytes + next.bytes }
+      else merged.push(next)
+    }
+    this.#free = merged
+  }
+
+  #grow(bytes: number): void {
+    const { memory } = this
+    const held = memory.buffer.byteLength / pageBytes
+    const pages = Math.ceil(bytes / pageBytes)
+    if (pages <= held) return
+    if (pages > maximumPages) {
+      fail("CF_MEMORY_LIMIT", `${bytes} bytes are needed, and WebAssembly memory ends at ${maximumPages * pageBytes}`, {
+        notes: [`arena ${this.#arenaBytes} bytes`, `state ${this.#stateBytes} bytes`],
+        fix: "feed a smaller batch, fetch fewer intermediates, or train a smaller model on this backend",
+      })
+    }
+    try {
+      memory.grow(pages - held)
+    } catch (cause) {
+      fail(
+        "CF_MEMORY_LIMIT",
+        `the host refused to let memory grow from ${held * pageBytes} to ${pages * pageBytes} bytes`,
+        {
+          notes: [`arena ${this.#arenaBytes} bytes`, `state ${this.#stateBytes} bytes`],
+          fix: "feed a smaller batch, or set memoryLimit",
+          cause,
+        },
+      )
+    }
+    this.#generation++
+  }
+}
+
+/** A state variable: its address never changes, its view does when memory grows. */
+export class WasmState implements StateRegion {
+  readonly bytes: number
+  readonly address: number
+  readonly #memory: WasmMemory
+  readonly #dtype: DType
+  readonly #elements: number
+  #view: StorageArray | null = null
+  #generation = -1
+
+  constructor(memory: WasmMemory, dtype: DType, address: number, elements: number, bytes: number) {
+    this.#memory = memory
+    this.#dtype = dtype
+    this.#elements = elements
+    this.address = address
+    this.bytes = bytes
+  }
+
+  view(): StorageArray {
+    const { generation } = this.#memory
+    if (this.#view === null || this.#generation !== generation) {
+      this.#view = this.#memory.view(this.#dtype, this.address, this.#elements)
+      this.#generation = generation
+    }
+    return this.#view
+  }
+}
+
+function aligned(bytes: number): number {
+  return Math.ceil(bytes / alignment) * alignment
+}
