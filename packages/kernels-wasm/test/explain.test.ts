@@ -136,7 +136,7 @@ test("a plan names what serves it, in order", () => {
   write(w, mul(w, z))
   const { kernels, bytes } = explained(program, [reduceSum(concat([z, z], { axis: 0 }))])
   expect([...kernels].map(([{ type }, names]) => `${type}: ${names.join(" ").replace(/_\d+/g, "")}`)).toEqual([
-    "matmul: matmul",
+    "matmul: gemm",
     "mul: elementwise",
     "concat: copy copy",
     "reduceSum: reduce",

@@ -1,9 +1,11 @@
 // The fast float32 matrix product: shapes are constants of the emitted code.
 //
-//   spec      what is asked                      schedule  how it is computed: roles, blocks, workspace
-//   gemm      the function of one product        blocks    panels and pieces of k;  dots  few columns
-//   outer     the tile of outer products         dot       the tile of dot products
-//   pack      panels of the right operand        store     sums to C, with the epilogue
+//   spec         what is asked                        schedule     how it is computed: roles, parts, blocks, scratch
+//   gemm         the function of one product          procedure    functions that products of a module share
+//   walk-blocks  panels, pieces of k, bands of rows   tile-outer   the tile of outer products
+//   walk-dots    few columns                          tile-dot     the tile of dot products
+//   walk-stream  one row times a large matrix         store        sums to C, with the epilogue
+//   pack         copies in the order of reading       lanes        partial vectors, transposes
 
 export { emitGemm, gemmWorkspaceBytes } from "./gemm.ts"
 export type { GemmForm, GemmSpec, GemmTuning } from "./spec.ts"

@@ -1,5 +1,5 @@
-// Copies of the right operand in the order in which tiles read it: panel after panel, in each k after k the lines of the panel
-// side by side. Lines that are missing in the last vector are zeros.
+// Copies of the right operand in the order in which tiles read it: panel after panel, in each k after k the lines of
+// the panel side by side. Lines that are missing in the last vector are zeros.
 //
 //   source, natural  [k][lines]   or turned  [lines][k]     →     target  [panel][k][line of the panel]
 

@@ -1,4 +1,5 @@
-// What the walks over a product share: the product that is being emitted, where lines begin, and loops over blocks of them.
+// What the walks over a product share: the product that is being emitted, where lines begin, and loops over blocks of
+// them.
 
 import {
   type Expr,
@@ -73,7 +74,9 @@ export function inBlocks(
   )
 }
 
-/** What an epilogue wants behind the addresses of a tile function: the numbers of its first lines, and its own operands. */
+/**
+ * What an epilogue wants behind the addresses of a tile function: the numbers of its first lines, and its own operands.
+ */
 export function finishOperands(
   finish: Finish | undefined,
   left: Operand<"i32">,

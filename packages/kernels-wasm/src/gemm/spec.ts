@@ -1,5 +1,5 @@
-// What a matrix product is asked to be: C = alpha · op(A) op(B), or C += …, for every matrix of a batch. All of it is known
-// when the kernel is emitted; only the addresses come at run time.
+// What a matrix product is asked to be: C = alpha · op(A) op(B), or C += …, for every matrix of a batch. All of it is
+// known when the kernel is emitted; only the addresses come at run time.
 
 /** For A and B: N as it is read, T stored transposed. */
 export type GemmForm = "NN" | "NT" | "TN" | "TT"
@@ -30,9 +30,15 @@ export interface GemmSpec {
   readonly tuning?: Partial<GemmTuning>
 }
 
-/** What may be tried out for a host. Results are the same bits for every tile, and for every width of a block. */
+/**
+ * What may be tried out for a host. All but `vectors`, which decides how columns end, leave every bit of the result as
+ * it is.
+ */
 export interface GemmTuning {
-  /** Rows and vectors of 4 columns that are summed in registers: 4 × 2. Without `relaxed` more than 8 sums spill on x64. */
+  /**
+   * Rows and vectors of 4 columns that are summed in registers: 4 × 2. More than 8 sums spill on x64, but with
+   * `relaxed` 5 × 2 and 6 × 2 fit from V8 13 on.
+   */
   readonly rows: number
   readonly vectors: number
   /** Columns that are packed together, and rows that pass by them: 256 and 192. */

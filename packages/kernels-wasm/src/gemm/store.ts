@@ -1,5 +1,6 @@
-// From sums in registers to C: scale, add to what C holds, apply the epilogue, write. Rows of the left operand are rows of C,
-// or columns of it where a product is computed as its transpose; then 4×4 blocks are turned before they are written.
+// From sums in registers to C: scale, add to what C holds, apply the epilogue, write. Rows of the left operand are rows
+// of C, or columns of it where a product is computed as its transpose; then 4×4 blocks are turned before they are
+// written.
 
 import { type Expr, f32, f32x4, type FunctionBuilder, i32, type Local } from "../assembler/index.ts"
 import { loadLanes, storeLanes, transpose } from "./lanes.ts"

@@ -1,6 +1,6 @@
-// The register tile of dot products: rows of the left operand times lines of the right one, both with k side by side. A sum is
-// kept in four lanes by k modulo 4 (and in several vectors where few sums would wait for each other), and added up at the end.
-// Nothing is padded and nothing need be packed: it serves matrix times vector and the last few columns.
+// The register tile of dot products: rows of the left operand times lines of the right one, both with k side by side. A
+// sum is kept in four lanes by k modulo 4 (and in several vectors where few sums would wait for each other), and added
+// up at the end. Nothing is padded and nothing need be packed: it serves matrix times vector and the last few columns.
 
 import { type Expr, f32x4, type FunctionBuilder, i32, type Local, type ModuleBuilder } from "../assembler/index.ts"
 import { loadLanes, sumOfLanes } from "./lanes.ts"

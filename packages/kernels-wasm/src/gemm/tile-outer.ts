@@ -3,8 +3,9 @@
 //
 //   one k:  2 vectors of the right operand, then per row one splat and at once its two products
 //
-// One k per round: engines unroll small loops themselves and keep the order, while the sea-of-nodes scheduler of older V8
-// moves all loads of a larger body to its top and then runs out of registers. 4 × 8 needs 12 of the 15 there are on x64.
+// One k per round: engines unroll small loops themselves and keep the order, while the sea-of-nodes scheduler of older
+// V8 moves all loads of a larger body to its top and then runs out of registers. 4 × 8 needs 12 of the 15 there are on
+// x64.
 
 import { f32x4, type FunctionBuilder, i32, type Local, type ModuleBuilder, v128 } from "../assembler/index.ts"
 import { loadLanes } from "./lanes.ts"
@@ -28,7 +29,10 @@ export interface OuterSpec {
   readonly rightK: number
   /** Bytes from one panel of the right operand to the next. */
   readonly panelStep: number
-  /** All panels for one tile of rows, then the next: C is written in long runs. Else all tiles for one panel, which stays close. */
+  /**
+   * All panels for one tile of rows, then the next: C is written in long runs. Else all tiles for one panel, which
+   * stays close.
+   */
   readonly isAcross: boolean
   readonly relaxed: boolean
   readonly store: StoreSpec

@@ -1,12 +1,12 @@
-// Walks a product in blocks, outermost first: columns, as many as are packed together; pieces of k; rows, as many as stay in
-// the second cache. Inside, tile functions run rows past panels, of which one stays in the first cache.
+// Walks a product in blocks, outermost first: columns, as many as are packed together; pieces of k; rows, as many as
+// stay in the second cache. Inside, tile functions run rows past panels, of which one stays in the first cache.
 
 import { type Expr, i32, type Local, type Operand } from "../assembler/index.ts"
-import { outerFunction } from "./tile-outer.ts"
 import { packFunction } from "./pack.ts"
 import { ahead, bandsOf, behind, finishOperands, inBlocks, type Lines, type Product } from "./product.ts"
 import type { Part } from "./schedule.ts"
 import { stepsInC } from "./store.ts"
+import { outerFunction } from "./tile-outer.ts"
 
 /** Up to this k a whole block of panels stays close, and what C is written in counts more. */
 const shortSum = 64

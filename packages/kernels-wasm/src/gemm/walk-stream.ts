@@ -1,5 +1,6 @@
-// One row times a large matrix: what counts is how fast memory is read, so some rows of the right operand are run through from
-// end to end at a time, and the sums stay in C. A tile would read a few entries of each row, a page further every time.
+// One row times a large matrix: what counts is how fast memory is read, so some rows of the right operand are run
+// through from end to end at a time, and the sums stay in C. A tile would read a few entries of each row, a page
+// further every time.
 
 import { type Expr, f32x4, type FunctionBuilder, type Local, type ModuleBuilder, v128 } from "../assembler/index.ts"
 import { loadLanes, storeLanes } from "./lanes.ts"

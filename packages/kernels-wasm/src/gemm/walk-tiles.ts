@@ -1,5 +1,5 @@
-// Two loops over tiles. Pointers into an operand and into C, and the number of the first line where anybody asks for it, are
-// stepped along; the outer loop steps the parameters themselves.
+// Two loops over tiles. Pointers into an operand and into C, and the number of the first line where anybody asks for
+// it, are stepped along; the outer loop steps the parameters themselves.
 
 import type { FunctionBuilder, Local, Operand } from "../assembler/index.ts"
 

@@ -4,10 +4,11 @@
 import type { DType } from "@counterflow/ir"
 import type { Registry } from "@counterflow/ops"
 import type { FunctionBuilder, Local } from "../assembler/index.ts"
+import { emitGemm, type GemmSpec, gemmWorkspaceBytes } from "../gemm/index.ts"
 import { emitFill } from "./copy.ts"
 import { bytesOf, elementOf } from "./element.ts"
 import type { Kernel } from "./kernel.ts"
-import type { Generators } from "./signature.ts"
+import type { Generators, TensorShape } from "./signature.ts"
 import { count } from "./space.ts"
 
 interface MatmulSpec {
@@ -89,17 +90,48 @@ function dotSide(
   })
 }
 
+type MatmulShapes = {
+  readonly inputs: { readonly x: TensorShape }
+  readonly outputs: { readonly z: TensorShape }
+  readonly attrs: { readonly transposeX: boolean; readonly transposeY: boolean; readonly alpha: number }
+}
+
+function gemmSpecOf({
+  inputs: { x },
+  outputs: { z },
+  attrs: { transposeX, transposeY, alpha },
+}: MatmulShapes): GemmSpec {
+  const [m = 1, n = 1] = z.shape.slice(-2)
+  const k = x.shape.at(transposeX ? -2 : -1) ?? 1
+  const form = `${transposeX ? "T" : "N"}${transposeY ? "T" : "N"}` as const
+  return { m, n, k, form, batch: count(z.shape.slice(0, -2)), alpha }
+}
+
+/** Products of float32 are made by the fast one. */
+const gemm: Kernel<"x" | "y" | "z" | "workspace", GemmSpec> = {
+  name: "gemm",
+  build: ({ f, module }, { x, y, z, workspace }, spec) => f.run(emitGemm(module, spec), x, y, z, workspace),
+}
+
 export const matmulGenerators = {
-  matmul: ({ inputs: { x, y }, outputs: { z }, attrs: { transposeX, transposeY, alpha } }, emit) => {
-    const [m = 1, n = 1] = z.shape.slice(-2)
-    const k = x.shape.at(transposeX ? -2 : -1) ?? 1
-    if (z.elements === 0) return
-    if (k === 0) return emitFill(z, 0, emit)
-    const bytes = bytesOf(x.dtype)
-    const [xRow, xColumn] = transposeX ? [bytes, m * bytes] : [k * bytes, bytes]
-    const [yRow, yColumn] = transposeY ? [bytes, k * bytes] : [n * bytes, bytes]
-    const batch = count(z.shape.slice(0, -2))
-    const at = { x: x.place, y: y.place, z: z.place }
-    emit.run(matmul, at, { dtype: x.dtype, alpha, batch, m, n, k, xRow, xColumn, yRow, yColumn })
+  matmul: {
+    workspace: (shapes) => (shapes.outputs.z.dtype === "float32" ? gemmWorkspaceBytes(gemmSpecOf(shapes)) : 0),
+    emit: (call, emit) => {
+      const {
+        inputs: { x, y },
+        outputs: { z },
+        attrs: { transposeX, transposeY },
+        workspace,
+      } = call
+      const { m, n, k, alpha = 1, batch = 1 } = gemmSpecOf(call)
+      const at = { x: x.place, y: y.place, z: z.place }
+      if (z.elements === 0) return
+      if (k === 0) return emitFill(z, 0, emit)
+      if (z.dtype === "float32") return emit.run(gemm, { ...at, workspace }, gemmSpecOf(call))
+      const bytes = bytesOf(x.dtype)
+      const [xRow, xColumn] = transposeX ? [bytes, m * bytes] : [k * bytes, bytes]
+      const [yRow, yColumn] = transposeY ? [bytes, k * bytes] : [n * bytes, bytes]
+      emit.run(matmul, at, { dtype: x.dtype, alpha, batch, m, n, k, xRow, xColumn, yRow, yColumn })
+    },
   },
 } satisfies Generators<Registry>

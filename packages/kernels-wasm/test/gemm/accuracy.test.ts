@@ -1,5 +1,5 @@
-// Every entry of C within the documented error of the exact product: all forms, every way a shape can miss the tiles, blocks in
-// all three directions, and each of the kernels that a product may be made of.
+// Every entry of C within the documented error of the exact product: all forms, every way a shape can miss the tiles,
+// blocks in all three directions, and each of the kernels that a product may be made of.
 
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
@@ -45,7 +45,9 @@ describe.each(forms)("form %s", (form) => {
   })
 })
 
-/** One for each way through the schedule: blocks of columns, pieces of k, blocks of rows, packed operands, single rows. */
+/**
+ * One for each way through the schedule: blocks of columns, pieces of k, blocks of rows, packed operands, single rows.
+ */
 const large: readonly (readonly [why: string, spec: GemmSpec])[] = [
   ["three pieces of k", { m: 9, n: 21, k: 1300 }],
   ["pieces of k, packed", { m: 37, n: 19, k: 1030 }],

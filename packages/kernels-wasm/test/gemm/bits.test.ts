@@ -1,5 +1,5 @@
-// Where results must be the same bits: from run to run, in a batch or alone, wherever the operands lie, whatever the tile and
-// the blocks, and in every form where the same sums are formed.
+// Where results must be the same bits: from run to run, in a batch or alone, wherever the operands lie, whatever the
+// tile and the blocks, and in every form where the same sums are formed.
 
 import { describe, expect, test } from "vitest"
 import type { GemmForm, GemmSpec } from "../../src/gemm/index.ts"

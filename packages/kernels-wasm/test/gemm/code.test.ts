@@ -1,4 +1,5 @@
-// What is emitted: the hot loop as it should be, code shared between products, and relaxed instructions only where asked for.
+// What is emitted: the hot loop as it should be, code shared between products, and relaxed instructions only where
+// asked for.
 
 import { describe, expect, test } from "vitest"
 import { f32x4, ModuleBuilder, v128 } from "../../src/assembler/index.ts"

@@ -1,5 +1,5 @@
-// The epilogue sees every entry of C once, after the whole sum, with its row and column: whichever operand is walked by rows, and
-// however columns, rows and sums are cut.
+// The epilogue sees every entry of C once, after the whole sum, with its row and column: whichever operand is walked by
+// rows, and however columns, rows and sums are cut.
 
 import { describe, expect, test } from "vitest"
 import { f32x4, i32, ModuleBuilder, v128 } from "../../src/assembler/index.ts"

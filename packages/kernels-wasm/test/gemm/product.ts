@@ -1,5 +1,6 @@
-// Runs products as tests want them: operands lie at the very end of memory, so that reading past them traps; C, the scratch and
-// what is between them begin as NaN, so that reading what nobody wrote shows; what must not be written is compared afterwards.
+// Runs products as tests want them: operands lie at the very end of memory, so that reading past them traps; C, the
+// scratch and what is between them begin as NaN, so that reading what nobody wrote shows; what must not be written is
+// compared afterwards.
 
 import { expect } from "vitest"
 import { ModuleBuilder } from "../../src/assembler/index.ts"

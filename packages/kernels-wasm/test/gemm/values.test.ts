@@ -1,4 +1,5 @@
-// NaN and infinity reach exactly the entries they belong to: whatever fills unused lanes must not leak, nor be leaked into.
+// NaN and infinity reach exactly the entries they belong to: whatever fills unused lanes must not leak, nor be leaked
+// into.
 
 import { describe, expect, test } from "vitest"
 import type { GemmForm, GemmSpec } from "../../src/gemm/index.ts"
