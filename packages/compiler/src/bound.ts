@@ -39,6 +39,11 @@ export interface BoundOp {
   readonly attrs: Readonly<Record<string, unknown>>
   /** Inputs of an elementwise operator that are read with strides of their own instead of element by element. */
   readonly reads?: Readonly<Record<string, Strides>>
+  /**
+   * What happens to every element of the only output before it is stored. In it the slot "" is the element that the operator
+   * itself makes; the other slots are further entries of `inputs`, read element by element or as `reads` says.
+   */
+  readonly epilogue?: Scalar
   readonly facts: BoundFacts
   readonly blocks: Readonly<Record<string, BoundBlock>>
   readonly origin: Origin

@@ -20,6 +20,8 @@ export interface Backend<Entry = unknown> {
   readonly canRunSync: boolean
   /** Whether it runs elementwise operators of any expression, with strided reads: then chains are fused for it. */
   readonly fuses?: boolean
+  /** Whether it applies an expression to what this operator makes, before it is stored: then what follows may become that. */
+  absorbs?(op: BoundOp, vars: readonly BoundVar[]): boolean
   /** Whether new state may be computed where the old one lies. */
   readonly updatesInPlace: boolean
   /** Whether it can run this operator; elementwise ones may need no kernel. */

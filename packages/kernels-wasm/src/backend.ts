@@ -30,6 +30,11 @@ export function wasm(options: WasmOptions = {}): Backend<WasmKernel> {
     fuses: true,
     updatesInPlace: true,
     supports: (op) => op.facts.scalar !== undefined || Object.hasOwn(kernels, op.type),
+    absorbs: (op, vars) => {
+      const kernel = kernelOf(kernels, op)
+      if (typeof kernel !== "object" || kernel instanceof HostKernel) return false
+      return kernel.absorbs?.(shapesOf(op, vars)) ?? false
+    },
     storage: (dtype) => storageOf[dtype].BYTES_PER_ELEMENT,
     workspaceBytes: (op, vars) => workspaceOf(kernels, op, vars),
     openMemory: () => new WasmMemory(),
@@ -60,15 +65,23 @@ function tableOf({ kernels }: WasmOptions): Table {
   return { ...(own as Readonly<Record<string, AnyGenerator>>), ...kernels }
 }
 
-function workspaceOf(kernels: Table, op: BoundOp, vars: readonly BoundVar[]): number {
-  const kernel = Object.hasOwn(kernels, op.type) ? kernels[op.type] : undefined
-  if (kernel === undefined || typeof kernel === "function") return 0
+function kernelOf(kernels: Table, op: BoundOp): WasmKernel | undefined {
+  return Object.hasOwn(kernels, op.type) ? kernels[op.type] : undefined
+}
+
+function shapesOf(op: BoundOp, vars: readonly BoundVar[]): AnyShapes {
   const shapeOf = (id: VarId): TensorShape => vars[id] ?? fail("CF_INTERNAL", `variable ${id} is not in the plan`)
-  const shapes: AnyShapes = {
+  return {
     inputs: bySlot(op.inputs, op.listInputs, shapeOf),
     outputs: bySlot(op.outputs, op.listOutputs, shapeOf),
     attrs: op.attrs,
   }
+}
+
+function workspaceOf(kernels: Table, op: BoundOp, vars: readonly BoundVar[]): number {
+  const kernel = kernelOf(kernels, op)
+  if (typeof kernel !== "object" || kernel.workspace === undefined) return 0
+  const shapes = shapesOf(op, vars)
   if (!(kernel instanceof HostKernel)) return kernel.workspace(shapes)
   const elements = (kernel.workspace as (types: AnyHostTypes) => number)(shapes)
   return elements * storageOf[scratchOf(op, vars)].BYTES_PER_ELEMENT

@@ -16,7 +16,7 @@ import {
   type Local,
   ModuleBuilder,
 } from "../assembler/index.ts"
-import { emitElementwise } from "./elementwise.ts"
+import { type ElementwiseInput, emitElementwise } from "./elementwise.ts"
 import { HostKernel } from "./hostkernel.ts"
 import { type Kernel, keyOf } from "./kernel.ts"
 import { checkLimits } from "./limits.ts"
@@ -116,6 +116,10 @@ class Emission implements Emit {
     this.#steps.push({ write: (f, arena) => f.initialize(addressOf(at, arena), data) })
   }
 
+  parallel(parts: readonly (() => void)[]): void {
+    for (const part of parts) part()
+  }
+
   #served(name: string): void {
     const op = this.#ops.at(-1)
     if (op === undefined) return
@@ -183,10 +187,7 @@ class Emission implements Emit {
   #scalar(op: BoundOp, scalar: Scalar): void {
     const [output] = Object.values(op.outputs).flat()
     if (output === undefined) return fail("CF_INTERNAL", `${op.type} has no output`)
-    const inputs = Object.entries(op.inputs).flatMap(([slot, [id]]) =>
-      id === undefined ? [] : [[slot, { tensor: this.#tensor(id), strides: op.reads?.[slot] }] as const],
-    )
-    emitElementwise(scalar, Object.fromEntries(inputs), this.#tensor(output), this)
+    emitElementwise(scalar, this.#read(op), this.#tensor(output), this)
   }
 
   #host(op: BoundOp): void {
@@ -207,8 +208,18 @@ class Emission implements Emit {
       inputs: bySlot(op.inputs, op.listInputs, (id) => this.#tensor(id)),
       outputs: bySlot(op.outputs, op.listOutputs, (id) => this.#tensor(id)),
       attrs: op.attrs,
+      ...(op.epilogue === undefined ? {} : { epilogue: { scalar: op.epilogue, inputs: this.#read(op) } }),
       workspace: { base: "arena", offset: workspace },
     }
+  }
+
+  /** Inputs, and the steps of those that are not read as the output lies. */
+  #read(op: BoundOp): Record<string, ElementwiseInput> {
+    return Object.fromEntries(
+      Object.entries(op.inputs).flatMap(([slot, [id]]) =>
+        id === undefined ? [] : [[slot, { tensor: this.#tensor(id), strides: op.reads?.[slot] }] as const],
+      ),
+    )
   }
 
   #tensor(id: VarId): PlacedTensor {

@@ -1,7 +1,8 @@
 // What a generator is: given one operator of a plan, it says which kernels run and where their tensors lie. Typed from the
 // op's signature, so that a table with a missing or wrong entry does not compile.
 
-import type { DType } from "@counterflow/ir"
+import type { Strides } from "@counterflow/compiler"
+import type { DType, Scalar } from "@counterflow/ir"
 import type {
   AnyRegistry,
   AttrSignature,
@@ -39,6 +40,12 @@ export interface Emit {
   run<P extends string, S>(kernel: Kernel<P, S>, at: Readonly<Record<P, Place>>, spec: S): void
   /** These bytes, written at a place. */
   write(bytes: Uint8Array, at: Place): void
+  /**
+   * Parts of one operator that may run at the same time, each taking its own kernels: none reads what another writes, and scratch
+   * is not shared. How an operator is cut follows from shapes alone, never from the number of threads, so every bit of the
+   * result does, too.
+   */
+  parallel(parts: readonly (() => void)[]): void
 }
 
 interface BoundTypes {
@@ -66,10 +73,20 @@ export type BoundAttrsOf<A extends AttrSignature> = {
       : never
 }
 
+/** An expression that every element of the only output goes through before it is stored. */
+export interface FusedEpilogue {
+  /** The slot "" is the element that the operator itself makes. */
+  readonly scalar: Scalar
+  /** The other slots: tensors, and their steps in elements along the axes of the output (none: as the output lies). */
+  readonly inputs: Readonly<Record<string, { readonly tensor: PlacedTensor; readonly strides?: Strides | undefined }>>
+}
+
 export interface CallOf<I extends InputSignature, O extends OutputSignature, A extends AttrSignature> {
   readonly inputs: InputsOf<I, PlacedTensor>
   readonly outputs: OutputsOf<O, PlacedTensor>
   readonly attrs: BoundAttrsOf<A>
+  /** Only for operators that the backend says it absorbs what follows into. */
+  readonly epilogue?: FusedEpilogue
   /** As many bytes as the generator asked for. */
   readonly workspace: Place
 }
@@ -80,14 +97,16 @@ export interface ShapesOf<I extends InputSignature, O extends OutputSignature, A
   readonly attrs: BoundAttrsOf<A>
 }
 
-/** A generator whose kernels need scratch memory. */
-export interface WorkspaceGenerator<Call, Shapes> {
-  /** Bytes of scratch. */
-  readonly workspace: (shapes: Shapes) => number
+/** A generator of which more is to be known than what it emits. */
+export interface FullGenerator<Call, Shapes> {
+  /** Bytes of scratch; none. */
+  readonly workspace?: (shapes: Shapes) => number
+  /** Whether it applies an epilogue; it does not. */
+  readonly absorbs?: (shapes: Shapes) => boolean
   readonly emit: (call: Call, emit: Emit) => void
 }
 
-export type Generator<Call, Shapes> = ((call: Call, emit: Emit) => void) | WorkspaceGenerator<Call, Shapes>
+export type Generator<Call, Shapes> = ((call: Call, emit: Emit) => void) | FullGenerator<Call, Shapes>
 
 export type GeneratorOf<R> =
   R extends Op<string, infer I, infer O, infer A, infer _K> ? Generator<CallOf<I, O, A>, ShapesOf<I, O, A>> : never
@@ -108,6 +127,7 @@ type Slots<T> = Readonly<Record<string, T | readonly T[] | undefined>>
 export interface AnyCall extends AnyShapes {
   readonly inputs: Slots<PlacedTensor>
   readonly outputs: Slots<PlacedTensor>
+  readonly epilogue?: FusedEpilogue
   readonly workspace: Place
 }
 
