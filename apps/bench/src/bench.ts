@@ -3,6 +3,7 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { help, type Options, readOptions, UsageError } from "./cli.ts"
+import { measureCompile } from "./cold/compiletimes.ts"
 import { programs } from "./cold/programs.ts"
 import { type ColdResult, measureCold } from "./cold/start.ts"
 import { writeData } from "./data.ts"
@@ -10,12 +11,12 @@ import { buildFolder, pageFile, peersFolder } from "./folders.ts"
 import { installPackages } from "./install.ts"
 import { machine } from "./machine.ts"
 import { measure, type Row, type Settings } from "./measure.ts"
-import { page, workloadTable } from "./page.ts"
+import { compileTable, page, workloadTable } from "./page.ts"
 import { dataFolder, type PeerSpec, peers } from "./peers.ts"
 import { startProcess } from "./process.ts"
 import { isFailure } from "./protocol.ts"
 import { agreementOn, compare, type Results, toJson } from "./results.ts"
-import { cold, isWanted, workloads } from "./workloads.ts"
+import { cold, compile, compiled, isWanted, type Workload, workloads } from "./workloads.ts"
 
 /** What the run writes to: a stream. */
 export interface Output {
@@ -53,13 +54,18 @@ async function run(options: Options, out: Output): Promise<number> {
   const present = chosen.filter(({ name }) => !Object.hasOwn(absent, name))
   const reference = (present.find(({ isOwn }) => isOwn) ?? present[0])?.name ?? ""
   const rows: Row[] = []
-  for (const { id, step, flops } of wanted) {
+  for (const workload of wanted) {
+    const { id, step, flops } = workload
     out.write(`\n${id}: ${step}\n`)
-    rows.push(...(await measure(id, present.map(contestant), settingsOf(options))))
+    const asked = present.filter((peer) => takesPart(peer, workload))
+    rows.push(...(await measure(id, asked.map(contestant), settingsOf(options))))
     out.write(`${workloadTable(compare(rows, id, reference), flops)}\n${remarks(rows, id)}`)
   }
   const coldResult = measuresCold ? await measureCold(coldPrograms(chosen), options.repetitions) : null
   if (coldResult !== null) out.write(`\n${coldLines(coldResult)}`)
+
+  const compileRows = isWanted(compile, options.only) ? measureCompile(compiled, options.repetitions) : []
+  if (compileRows.length > 0) out.write(`\n${compileTable(compileRows)}\n`)
 
   const results: Results = {
     date: new Date().toISOString(),
@@ -69,10 +75,15 @@ async function run(options: Options, out: Output): Promise<number> {
     isQuick: options.isQuick,
     rows,
     cold: coldResult,
+    compile: compileRows,
     absent,
   }
   write(results, reference, options, out)
   return wanted.some(({ id }) => (agreementOn(rows, id)?.disagreeing.length ?? 0) > 0) ? 1 : 0
+}
+
+function takesPart({ isOwn }: PeerSpec, workload: Workload): boolean {
+  return isOwn || workload.isOwn !== true
 }
 
 function contestant({ name, command }: PeerSpec) {

@@ -1,5 +1,6 @@
 // The page of results: docs/benchmarks.md.
 
+import type { CompileRow } from "./cold/compiletimes.ts"
 import type { ColdResult } from "./cold/start.ts"
 import type { Row } from "./measure.ts"
 import { agreementOn, type Comparison, compare, peersOf, type Results } from "./results.ts"
@@ -18,11 +19,12 @@ export interface PageOptions {
 const busy = 0.25
 
 export function page(results: Results, options: PageOptions): string {
-  const { rows, cold } = results
+  const { rows, cold, compile } = results
   const parts = [
     preamble(results, options.reference),
     ...(rows.length === 0 ? [] : [overview(results, options)]),
     ...groups.flatMap((group) => details(group, rows, options.reference)),
+    ...(compile.length === 0 ? [] : [compilePart(compile)]),
     ...(cold === null ? [] : [coldPart(cold)]),
     ...(rows.length === 0 ? [] : [agreementPart(rows)]),
     missing(results),
@@ -110,6 +112,24 @@ export function workloadTable(compared: readonly Comparison[], flops: number | n
   return notes.length === 0 ? figures : `${figures}\n\n${notes.join("\n")}`
 }
 
+function compilePart(rows: readonly CompileRow[]): string {
+  return [
+    "## Compile time",
+    "counterflow on its default backend, in a fresh process: from a training program, just built, to a step that is ready to run; " +
+      "and that step, the first time.",
+    compileTable(rows),
+  ].join("\n\n")
+}
+
+export function compileTable(rows: readonly CompileRow[]): string {
+  const lines = rows.map(({ workload, samples, firstSteps, failure }) => {
+    if (failure !== null) return [`\`${workload}\``, failure, "–", "–"]
+    const { median: middle, least, most } = summarize(samples)
+    return [`\`${workload}\``, digits(middle), `${digits(least)}–${digits(most)}`, digits(median(firstSteps))]
+  })
+  return table(["program", "compile, ms", "least–most", "first step, ms"], lines)
+}
+
 function coldPart({ rows, bundles }: ColdResult): string {
   const lines = rows.flatMap(({ program, form, samples, peaks, loss }) => {
     if (samples.length === 0) return []
@@ -128,7 +148,7 @@ function coldPart({ rows, bundles }: ColdResult): string {
     "A whole process that trains the MLP 784-256-128-10, batch 64, for one step by Adam: from its start to the end of that step, and " +
       "the most memory it held. `empty` is Node doing nothing. `bundle` is the same program bundled into one file.",
     table(["program", "form", "start to first step, ms", "least–most", "peak memory", "loss"], lines, 2),
-    "The browser bundle of that program (esbuild, minified, with the WebAssembly files it must load):",
+    "The browser bundle of that program (Rolldown, minified, with the WebAssembly files it must load):",
     table(["program", "failure", "bundle", "gzip"], sizes, 2),
   ].join("\n\n")
 }

@@ -1,6 +1,7 @@
 // The results of a run, as they are written for machines, and what is read off them.
 
 import { agree, type Agreement } from "./agreement.ts"
+import type { CompileRow } from "./cold/compiletimes.ts"
 import type { ColdResult } from "./cold/start.ts"
 import type { Machine } from "./machine.ts"
 import type { Row } from "./measure.ts"
@@ -16,6 +17,7 @@ export interface Results {
   readonly isQuick: boolean
   readonly rows: readonly Row[]
   readonly cold: ColdResult | null
+  readonly compile: readonly CompileRow[]
   /** Peers that could not take part at all, and why. */
   readonly absent: Readonly<Record<string, string>>
 }

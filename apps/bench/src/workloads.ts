@@ -13,6 +13,8 @@ export interface Workload {
   readonly check: string
   /** The largest relative difference of a check that passes for rounding. */
   readonly tolerance: number
+  /** It asks something of counterflow that has no counterpart elsewhere. */
+  readonly isOwn?: boolean
 }
 
 export interface Group {
@@ -79,6 +81,14 @@ export const groups: readonly Group[] = [
         flops: null,
         check: afterSteps(10),
         tolerance: rounding,
+      },
+      {
+        id: "regression.run",
+        step: "the same through `executor.runSync`, which looks for the compiled step first",
+        flops: null,
+        check: afterSteps(10),
+        tolerance: rounding,
+        isOwn: true,
       },
     ],
   },
@@ -159,8 +169,11 @@ export const groups: readonly Group[] = [
 
 export const workloads: readonly Workload[] = groups.flatMap((group) => group.workloads)
 
-/** The part of the run that measures whole processes. */
+/** The parts of the run that measure whole processes. */
 export const cold = "cold"
+export const compile = "compile"
+/** Whose compile times are measured. */
+export const compiled = ["mlp.128", "lenet.32", "gpt"] as const
 
 /** Whether `--only` asks for this: its name, or that of its group. */
 export function isWanted(id: string, only: readonly string[] | null): boolean {

@@ -52,6 +52,7 @@ const results: Results = {
     ],
     bundles: [{ program: "counterflow", bytes: 123_456, zippedBytes: 45_678, failure: null }],
   },
+  compile: [{ workload: "mlp.128", samples: [40, 50, 60], firstSteps: [9, 8, 10], failure: null }],
   absent: { fourth: "No module named 'fourth'" },
 }
 
@@ -89,6 +90,10 @@ describe("the page", () => {
     expect(text).toContain("| counterflow | packages | 300 | 200–400 | 80.0 MB | 2.30000 |")
     expect(text).toContain("| empty | packages | 40.0 | 40.0–41.0 | 40.0 MB | – |")
     expect(text).toContain("| counterflow |  | 123 kB | 45.7 kB |")
+  })
+
+  test("has compile times and the first step behind them", () => {
+    expect(text).toContain("| `mlp.128` | 50.0 | 40.0–60.0 | 9.00 |")
   })
 
   test("tells machine, date and versions", () => {

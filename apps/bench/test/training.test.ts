@@ -116,7 +116,7 @@ describe.each(Object.entries(backends))("on %s", (_backend, backend) => {
     const { expected, source } = referenceOf(name, each)
     expect(expected.at(-1)).toBeLessThan(expected[0] ?? NaN)
     expected.forEach((loss, i) => {
-      const job = training(executor(), each.model(), source, each.batch, i + 1)
+      const job = training(executor(), { model: each.model(), source, batch: each.batch, steps: i + 1 })
       expect(Math.abs(job.check / loss - 1)).toBeLessThan(1e-5)
     })
   })
@@ -124,9 +124,10 @@ describe.each(Object.entries(backends))("on %s", (_backend, backend) => {
   test("a gpt of two blocks starts from the same loss, and learns its batch", () => {
     const sizes = { ...gpt, blocks: 2 }
     const { source, weights } = weightsOf(gptTraining(sizes))
-    const losses = [1, 30].map(
-      (steps) => training(executor(), gptTraining(sizes), withMask(source, sizes.length), gptBatch, steps).check,
-    )
+    const losses = [1, 30].map((steps) => {
+      const own = withMask(source, sizes.length)
+      return training(executor(), { model: gptTraining(sizes), source: own, batch: gptBatch, steps }).check
+    })
     expect(Math.abs((losses[0] ?? NaN) / gptLoss(weights, sizes) - 1)).toBeLessThan(1e-5)
     expect(losses[1]).toBeLessThan((losses[0] ?? NaN) - 0.1)
   })
@@ -134,7 +135,7 @@ describe.each(Object.entries(backends))("on %s", (_backend, backend) => {
   test("a job goes on from where its check left off", () => {
     const { source, weights } = referenceOf("mlp", mlpCase)
     const own = executor()
-    const { step } = training(own, mlpTraining(mlp), source, mlpBatch, 1)
+    const { step } = training(own, { model: mlpTraining(mlp), source, batch: mlpBatch, steps: 1 })
     for (let done = 1; done < mlpCase.steps; done++) step()
     const trained = own.scope.get("w1").data
     weights["w1"]?.forEach((expected, i) => expect(Number(trained[i])).toBeCloseTo(expected, 5))

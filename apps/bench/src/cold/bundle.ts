@@ -1,4 +1,4 @@
-// Bundles by esbuild, which is one of the peers' packages: what of a library is left once a bundler has taken what it can. For
+// Bundles by Rolldown, which is one of the peers' packages: what of a library is left once a bundler has taken what it can. For
 // browsers, whose size is measured, and for Node, to be run.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
@@ -17,17 +17,21 @@ export interface Bundle {
   readonly failure: string | null
 }
 
-/** What is used of esbuild. */
-interface Esbuild {
-  build(options: Readonly<Record<string, unknown>>): Promise<{ outputFiles: readonly { contents: Uint8Array }[] }>
+type Settings = Readonly<Record<string, unknown>>
+
+/** What is used of Rolldown. */
+interface Rolldown {
+  readonly rolldown: (options: Settings) => Promise<{
+    generate(options: Settings): Promise<{ output: readonly { readonly code?: string }[] }>
+  }>
 }
 
 /** Bundles a program for browsers, and into `file` for Node. */
 export async function bundle(program: ColdProgram, file: string): Promise<Bundle> {
   try {
-    const code = await build(program.file, forBrowsers)
+    const code = Buffer.from(await build(program.file, "browser"))
     mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(file, await build(program.file, forNode))
+    writeFileSync(file, await build(program.file, "node"))
     const parts = [code, ...(program.beside ?? []).map((path) => readFileSync(path))]
     const total = (size: (part: Uint8Array) => number) => parts.reduce((sum, part) => sum + size(part), 0)
     const zippedBytes = total((part) => gzipSync(part, { level: 9 }).length)
@@ -38,39 +42,23 @@ export async function bundle(program: ColdProgram, file: string): Promise<Bundle
   }
 }
 
-const forBrowsers = { platform: "browser" }
-const forNode = {
-  platform: "node",
-  // As for browsers: two forms of one package would be two packages, with a registry each.
-  mainFields: ["module", "main"],
-  // What CommonJS parts of a module find around them.
-  banner: {
-    js: [
-      'import { createRequire } from "node:module"',
-      'import { dirname } from "node:path"',
-      'import { fileURLToPath } from "node:url"',
-      "const require = createRequire(import.meta.url)",
-      "const __filename = fileURLToPath(import.meta.url)",
-      "const __dirname = dirname(__filename)",
-      "",
-    ].join(";\n"),
-  },
-}
+/** What CommonJS parts of a module find around them in Node. */
+const around = [
+  'import { createRequire } from "node:module"',
+  'import { dirname } from "node:path"',
+  'import { fileURLToPath } from "node:url"',
+  "const require = createRequire(import.meta.url)",
+  "const __filename = fileURLToPath(import.meta.url)",
+  "const __dirname = dirname(__filename)",
+  "",
+].join(";\n")
 
-async function build(entry: string, target: Readonly<Record<string, unknown>>): Promise<Uint8Array> {
+async function build(input: string, platform: "browser" | "node"): Promise<string> {
   const require = createRequire(join(peersFolder, "package.json"))
-  const esbuild = (await import(pathToFileURL(require.resolve("esbuild")).href)) as Esbuild
-  const { outputFiles } = await esbuild.build({
-    entryPoints: [entry],
-    bundle: true,
-    minify: true,
-    format: "esm",
-    target: "es2022",
-    write: false,
-    logLevel: "silent",
-    ...target,
-  })
-  const [output] = outputFiles
-  if (output === undefined) throw new Error("esbuild made no bundle")
-  return output.contents
+  const { rolldown } = (await import(pathToFileURL(require.resolve("rolldown")).href)) as Rolldown
+  // For Node as for browsers: two forms of one package would be two packages, with a registry each.
+  const made = await rolldown({ input, platform, logLevel: "silent", resolve: { mainFields: ["module", "main"] } })
+  const banner = platform === "node" ? around : ""
+  const { output } = await made.generate({ format: "esm", minify: true, codeSplitting: false, postBanner: banner })
+  return output.map(({ code }) => code ?? "").join("")
 }

@@ -12,10 +12,26 @@ type Typed = Float32Array | Int32Array
 /** What one step is fed, by the names of data variables. */
 export type Batch = Readonly<Record<string, Values>>
 
-/** A model with the initial weights of `source`, compiled for the sizes of this batch. */
-function compile(executor: Executor, { main, startup, result }: Model, source: Source, batch: Batch) {
+/** A model that is trained on one batch over and over. */
+export interface Training {
+  readonly model: Model
+  /** Of its initial weights. */
+  readonly source: Source
+  readonly batch: Batch
+  /** The check is the loss of the last of so many first steps. */
+  readonly steps: number
+}
+
+/** Gives a model the initial weights of `source`. */
+export function start(executor: Executor, { main, startup }: Model, source: Source): void {
   executor.runSync(startup)
   for (const { name } of main.allParameters()) executor.scope.set(name, source(name))
+}
+
+/** A model with its initial weights, compiled for the sizes of this batch. */
+function compile(executor: Executor, model: Model, source: Source, batch: Batch) {
+  start(executor, model, source)
+  const { main, result } = model
   const shapes = Object.entries(batch).map(([name, { shape }]) => [name, shape] as const)
   const step = executor.compileSync(main, { feed: Object.fromEntries(shapes), fetch: [result] })
   const feed: Record<string, Typed> = {}
@@ -23,8 +39,8 @@ function compile(executor: Executor, { main, startup, result }: Model, source: S
   return { step, feed }
 }
 
-/** Trains on one batch over and over, and reads the loss at each step. The check is the loss of the last of the first steps. */
-export function training(executor: Executor, model: Model, source: Source, batch: Batch, steps: number): Job {
+/** Trains, and reads the loss at each step. */
+export function training(executor: Executor, { model, source, batch, steps }: Training): Job {
   const { step, feed } = compile(executor, model, source, batch)
   const loss = new Float32Array(1)
   const options = { into: [loss] }
@@ -33,6 +49,16 @@ export function training(executor: Executor, model: Model, source: Source, batch
   }
   for (let i = 0; i < steps; i++) run()
   return { step: run, check: loss[0] ?? NaN }
+}
+
+/** The same without a compiled step in hand: each run names the program, its feeds and what it fetches. */
+export function trainingByRun(executor: Executor, { model, source, batch, steps }: Training): Job {
+  start(executor, model, source)
+  const options = { feed: batch, fetch: [model.result] } as const
+  const run = () => executor.runSync(model.main, options)[0].item()
+  let loss = NaN
+  for (let i = 0; i < steps; i++) loss = run()
+  return { step: run, check: loss }
 }
 
 /** A forward pass whose result is read. */

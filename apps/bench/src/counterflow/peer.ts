@@ -6,7 +6,7 @@ import type { Given, Job, Peer } from "../protocol.ts"
 import { gemm, gpt, lenet, mlp, regression } from "../sizes.ts"
 import * as dense from "./dense.ts"
 import { gptTraining, withMask } from "./gpt.ts"
-import { forward, training } from "./job.ts"
+import { forward, type Training, training, trainingByRun } from "./job.ts"
 import * as kernels from "./kernels.ts"
 import { lenetForward, lenetTraining } from "./lenet.ts"
 import { partOf } from "./model.ts"
@@ -30,20 +30,42 @@ export default function start(backend: string, { load }: Given): Peer {
   }
 }
 
-/** Every workload by id. */
-export function jobs(executor: () => Executor, load: Source): Record<string, () => Job> {
+/** The models that are trained, by workload. */
+export function trainings(load: Source): Record<string, () => Training> {
   const part = (name: string) => partOf(load, name)
   const labelled = (source: Source, batch: number) => ({
     x: source(`x.${batch}`),
     label: source(`labels.${batch}`),
   })
+  const named: Record<string, () => Training> = {
+    regression: () => {
+      const source = part("regression")
+      return { model: dense.regression(regression), source, batch: { x: source("x"), y: source("y") }, steps: 10 }
+    },
+    gpt: () => {
+      const source = withMask(part("gpt"), gpt.length)
+      const batch = { tokens: source("tokens"), label: source("targets") }
+      return { model: gptTraining(gpt), source, batch, steps: 5 }
+    },
+  }
+  for (const batch of mlp.batches) {
+    const source = part("mlp")
+    named[`mlp.${batch}`] = () => ({ model: dense.mlpTraining(mlp), source, batch: labelled(source, batch), steps: 5 })
+  }
+  for (const batch of lenet.batches) {
+    const source = part("lenet")
+    named[`lenet.${batch}`] = () => ({ model: lenetTraining(lenet), source, batch: labelled(source, batch), steps: 10 })
+  }
+  return named
+}
+
+/** Every workload by id. */
+export function jobs(executor: () => Executor, load: Source): Record<string, () => Job> {
+  const part = (name: string) => partOf(load, name)
+  const models = trainings(load)
   const named: Record<string, () => Job> = {
     "elementwise.forward": () => kernels.chainForward(executor(), part("elementwise")),
     "elementwise.gradient": () => kernels.chainGradient(executor(), part("elementwise")),
-    regression: () => {
-      const source = part("regression")
-      return training(executor(), dense.regression(regression), source, { x: source("x"), y: source("y") }, 10)
-    },
     "mlp.forward": () => {
       const source = part("mlp")
       return forward(executor(), dense.mlpForward(mlp), source, { x: source("x.64") })
@@ -54,22 +76,13 @@ export function jobs(executor: () => Executor, load: Source): Record<string, () 
     },
     "conv2d.forward": () => kernels.convolution(executor(), part("conv2d")),
     "conv2d.gradients": () => kernels.convolutionGradients(executor(), part("conv2d")),
-    gpt: () => {
-      const source = withMask(part("gpt"), gpt.length)
-      const batch = { tokens: source("tokens"), label: source("targets") }
-      return training(executor(), gptTraining(gpt), source, batch, 5)
-    },
   }
   for (const form of gemm.forms) {
     for (const n of gemm.sizes) named[`gemm.${form}.${n}`] = () => kernels.product(executor(), part("gemm"), form, n)
   }
-  for (const batch of mlp.batches) {
-    const source = part("mlp")
-    named[`mlp.${batch}`] = () => training(executor(), dense.mlpTraining(mlp), source, labelled(source, batch), 5)
-  }
-  for (const batch of lenet.batches) {
-    const source = part("lenet")
-    named[`lenet.${batch}`] = () => training(executor(), lenetTraining(lenet), source, labelled(source, batch), 10)
+  for (const [id, make] of Object.entries(models)) {
+    named[id] = () => training(executor(), make())
+    if (id === "regression") named[`${id}.run`] = () => trainingByRun(executor(), make())
   }
   return named
 }
