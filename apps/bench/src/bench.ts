@@ -82,8 +82,8 @@ async function run(options: Options, out: Output): Promise<number> {
   return wanted.some(({ id }) => (agreementOn(rows, id)?.disagreeing.length ?? 0) > 0) ? 1 : 0
 }
 
-function takesPart({ isOwn }: PeerSpec, workload: Workload): boolean {
-  return isOwn || workload.isOwn !== true
+function takesPart({ isOwn, only }: PeerSpec, workload: Workload): boolean {
+  return (isOwn || workload.isOwn !== true) && isWanted(workload.id, only ?? null)
 }
 
 function contestant({ name, command }: PeerSpec) {

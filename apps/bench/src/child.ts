@@ -12,22 +12,25 @@ if (file === undefined || variant === undefined || folder === undefined) {
   throw new Error("usage: child.js <module> <variant> <folder of the data>")
 }
 
+/** What it computes may be nothing to compare. */
+type AnyJob = Job<number | null>
+
 let peer: Peer | null = null
-let job: Job | null = null
+let job: AnyJob | null = null
 
 async function startPeer(module: string, of: string, data: string): Promise<Peer> {
   const { default: start } = (await import(pathToFileURL(module).href)) as { default: StartPeer }
   return start(of, { load: readData(data), probe, oneHot })
 }
 
-async function setUp({ workloads, cannot = {} }: Peer, workload: string): Promise<Job> {
+async function setUp({ workloads, cannot = {} }: Peer, workload: string): Promise<AnyJob> {
   const make = workloads[workload]
   if (make !== undefined) return make()
   const group = Object.keys(cannot).find((name) => workload === name || workload.startsWith(`${name}.`))
   throw new Error((group === undefined ? undefined : cannot[group]) ?? "this peer has no such workload")
 }
 
-async function run({ step }: Job, steps: number): Promise<Reply<"run">> {
+async function run({ step }: AnyJob, steps: number): Promise<Reply<"run">> {
   const processor = process.cpuUsage()
   const start = performance.now()
   for (let i = 0; i < steps; i++) {

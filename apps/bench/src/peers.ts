@@ -11,6 +11,8 @@ export interface PeerSpec {
   readonly isOwn: boolean
   /** Whether it lives on packages that must be installed first. */
   readonly needsPackages: boolean
+  /** The workloads or groups it is for; all. */
+  readonly only?: readonly string[]
   readonly command: Command
 }
 
@@ -41,6 +43,7 @@ export const peers: readonly PeerSpec[] = [
   ...Object.keys(backends)
     .toReversed()
     .map((backend) => node(`counterflow-${backend}`, ownModule("counterflow/peer"), backend, true)),
+  { ...node("simd-peak", ownModule("peak"), ""), needsPackages: false, only: ["gemm"] },
   foreign("tfjs-cpu", "tfjs", "cpu"),
   foreign("tfjs-wasm", "tfjs", "wasm"),
   foreign("tfjs-wasm-tuned", "tfjs", "wasm-tuned"),

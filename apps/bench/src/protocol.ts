@@ -13,7 +13,7 @@ export interface Replies {
   /** The library with its version. */
   start: { readonly version: string }
   /** Ready to run, and what the results come to. */
-  setUp: { readonly check: number; readonly note: string | null }
+  setUp: { readonly check: number | null; readonly note: string | null }
   /** Time on the clock and on all processors. */
   run: { readonly milliseconds: number; readonly processorMilliseconds: number }
   /** Resident memory. */
@@ -28,11 +28,11 @@ export function isFailure(reply: object): reply is Failure {
 }
 
 /** A workload, ready to run. */
-export interface Job {
+export interface Job<Check extends number | null = number> {
   /** One step; what it computes has been computed when it returns, or when its promise resolves. */
   readonly step: () => unknown
-  /** From the first steps, which are not timed: see the workload. */
-  readonly check: number
+  /** From the first steps, which are not timed: see the workload. null if nothing is computed that could be compared. */
+  readonly check: Check
   /** What a reader should know of how it is done. */
   readonly note?: string
 }
@@ -40,7 +40,7 @@ export interface Job {
 /** What a peer's module makes when it starts. */
 export interface Peer {
   readonly version: string
-  readonly workloads: Readonly<Record<string, () => Job | Promise<Job>>>
+  readonly workloads: Readonly<Record<string, () => Job<number | null> | Promise<Job<number | null>>>>
   /** Why a workload, or a group of them, is missing. */
   readonly cannot?: Readonly<Record<string, string>>
 }
