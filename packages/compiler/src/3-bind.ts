@@ -153,13 +153,13 @@ function bindVar(variable: LoweredVar, bindings: Bindings): BoundVar {
 }
 
 function bindBlock(block: LoweredBlock, bindings: Bindings): BoundBlock {
-  return { ops: block.ops.map((op) => bindOp(op, bindings)), results: block.results }
+  return { ...block, ops: block.ops.map((op) => bindOp(op, bindings)) }
 }
 
 function bindOp(op: LoweredOp, bindings: Bindings): BoundOp {
   const where = () => `${op.origin.type} built at ${String(op.origin.site)}`
   const blocks = Object.entries(op.blocks).map(([name, block]) => [name, bindBlock(block, bindings)] as const)
-  const { constant, ...facts } = op.facts
+  const { constant, repeats, ...facts } = op.facts
   return {
     ...op,
     attrs: Object.fromEntries(
@@ -169,6 +169,7 @@ function bindOp(op: LoweredOp, bindings: Bindings): BoundOp {
       ...facts,
       flops: boundDim(facts.flops, bindings, where),
       ...(constant === undefined ? {} : { constant: boundDim(constant, bindings, where) }),
+      ...(repeats === undefined ? {} : { repeats: boundDim(repeats, bindings, where) }),
     },
     blocks: Object.fromEntries(blocks),
   }

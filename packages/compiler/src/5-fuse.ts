@@ -1,10 +1,12 @@
 // Phase 5: elementwise chains become one loop. An operator takes over the expression of an operand that only it reads; constants
-// become literals; broadcasting becomes reading with strides. A value that is fetched, committed or read twice stays, so a fetch
-// cuts only its own edge. Decided by facts, never by name.
+// become literals; what is broadcast, reshaped or has its axes reordered is read where it lies, with strides. A value that is
+// fetched, committed or read twice stays, so a fetch cuts only its own edge. Decided by facts, never by name.
 
 import type { Scalar, VarId } from "@counterflow/ir"
+import { withoutUnread } from "./4-unread.ts"
+import { children, partsOf, restride, rowMajor, sameNumbers, sameStrides, substitution } from "./5-expression.ts"
+import { countReaders } from "./5-readers.ts"
 import {
-  allOps,
   type BoundBlock,
   type BoundOp,
   type BoundProgram,
@@ -17,27 +19,20 @@ import {
 /** Larger expressions would run out of registers and give back what fusion saved. */
 const limits = { nodes: 48, inputs: 8 }
 
+/**
+ * The same program with one operator in place of every chain of elementwise ones.
+ *
+ * @example
+ * ```ts
+ * console.log(fuseElementwise(bound).block.ops.map(({ type }) => type)) // ["sub+mul+relu", …]
+ * ```
+ */
 export function fuseElementwise(program: BoundProgram): BoundProgram {
   const readers = countReaders(program)
-  const block = fuseBlock(program.block, program.vars, readers)
-  return { ...program, block: withoutUnread({ ...program, block }) }
+  return withoutUnread({ ...program, block: fuseBlock(program.block, program.vars, readers) })
 }
 
-function countReaders({ block, fetches, commits }: BoundProgram): Map<VarId, number> {
-  const readers = new Map<VarId, number>()
-  const count = (ids: readonly VarId[]) => {
-    for (const id of ids) readers.set(id, (readers.get(id) ?? 0) + 1)
-  }
-  for (const op of allOps(block)) {
-    count(idsOf(op.inputs))
-    for (const inner of Object.values(op.blocks)) count(inner.results)
-  }
-  count(block.results)
-  // Read from outside: never taken over.
-  for (const id of [...fetches, ...commits.map(({ value }) => value)]) count([id, id])
-  return readers
-}
-
+/** How a tensor is read: by which strides along the axes of the result; null is element by element. */
 interface Leaf {
   readonly id: VarId
   readonly strides: Strides | null
@@ -50,6 +45,7 @@ interface Chain {
   readonly leaves: ReadonlyMap<string, Leaf>
   readonly types: readonly string[]
   readonly flops: number
+  readonly nodes: number
 }
 
 function fuseBlock(block: BoundBlock, vars: readonly BoundVar[], readers: ReadonlyMap<VarId, number>): BoundBlock {
@@ -69,7 +65,8 @@ function fuseBlock(block: BoundBlock, vars: readonly BoundVar[], readers: Readon
     }
     const [output] = idsOf(op.outputs)
     const { scalar } = op.facts
-    if (scalar === undefined || output === undefined) return op
+    // A constant becomes a literal where its dtype is clear, and stays a tensor elsewhere.
+    if (scalar === undefined || output === undefined || op.facts.constant !== undefined) return op
     const chain = chainOf(op, scalar, output)
     chains.set(output, chain)
     return chainOp(op, chain)
@@ -89,7 +86,7 @@ function fuseBlock(block: BoundBlock, vars: readonly BoundVar[], readers: Readon
     const replacements = new Map<string, Scalar>()
     const types: string[] = []
     let flops = op.facts.flops
-    let nodes = nodesOf(scalar)
+    let nodes = partsOf([scalar]).size
     const leaf = (found: Leaf): Scalar => {
       const known = [...leaves].find(([, other]) => other.id === found.id && sameStrides(other.strides, found.strides))
       const slot = known?.[0] ?? `x${leaves.size}`
@@ -98,54 +95,110 @@ function fuseBlock(block: BoundBlock, vars: readonly BoundVar[], readers: Readon
     }
     for (const [slot, id] of inputs) {
       const value = constants.get(slot)
-      const inner = chains.get(id)
-      const isOwn = inner !== undefined && readers.get(id) === 1 && sameShape(id, output)
+      const inner = value === undefined ? ownChain(id, output) : undefined
       if (value !== undefined) replacements.set(slot, { op: "const", value })
       else if (
-        isOwn &&
-        nodes + nodesOf(inner.scalar) <= limits.nodes &&
+        inner !== undefined &&
+        nodes + inner.nodes <= limits.nodes &&
         leaves.size + inner.leaves.size + inputs.size <= limits.inputs + 1
       ) {
         const names = new Map([...inner.leaves].map(([name, found]) => [name, leaf(found)]))
-        replacements.set(slot, substitute(inner.scalar, names))
-        nodes += nodesOf(inner.scalar)
+        replacements.set(slot, substitution(names)(inner.scalar))
+        nodes += inner.nodes
         flops += inner.flops
         types.push(...inner.types)
-      } else replacements.set(slot, leaf(stretched(id, output)))
+      } else replacements.set(slot, leaf(leafOf(id, output)))
     }
-    return { scalar: substitute(scalar, replacements), leaves, types: [...types, op.type], flops }
+    return { scalar: substitution(replacements)(scalar), leaves, types: [...types, op.type], flops, nodes }
   }
 
-  /** The value of a constant, also behind a broadcast. */
+  /** The chain that makes a value, if nobody else reads it: also behind a view of the same elements in the same order. */
+  function ownChain(id: VarId, output: VarId): Chain | undefined {
+    if (readers.get(id) !== 1) return undefined
+    const [from, to] = [vars[id], vars[output]]
+    if (from === undefined || to === undefined || from.elements !== to.elements) return undefined
+    const chain = chains.get(id)
+    if (chain === undefined) {
+      const source = aliasedBy(id)
+      return source === undefined ? undefined : ownChain(source, output)
+    }
+    if (sameNumbers(from.shape, to.shape)) return chain
+    const leaves = new Map<string, Leaf>()
+    for (const [slot, leaf] of chain.leaves) {
+      const strides = leaf.strides === null ? null : restride(from.shape, leaf.strides, to.shape)
+      if (leaf.strides !== null && strides === null) return undefined
+      leaves.set(slot, { id: leaf.id, strides })
+    }
+    return { ...chain, leaves }
+  }
+
+  /** The value of a constant, also behind views. */
   function constantOf(id: VarId): number | undefined {
     const producer = producers.get(id)
-    const { constant, stretches } = producer?.facts ?? {}
+    if (producer === undefined) return undefined
+    const { constant, stretches, aliases } = producer.facts
     if (constant !== undefined) return vars[id]?.dtype === "float32" ? Math.fround(constant) : constant
-    const source = stretches === undefined ? undefined : producer?.inputs[stretches]?.[0]
+    const slot = stretches ?? aliases
+    const source = slot === undefined ? undefined : producer.inputs[slot]?.[0]
     return source === undefined ? undefined : constantOf(source)
   }
 
-  /** What lies behind a broadcast, with the steps through it along the axes of `output`. */
-  function stretched(id: VarId, output: VarId): Leaf {
+  function aliasedBy(id: VarId): VarId | undefined {
     const producer = producers.get(id)
-    const slot = producer?.facts.stretches
-    const source = slot === undefined ? undefined : producer?.inputs[slot]?.[0]
-    const [from, to] = [vars[source ?? id], vars[output]]
-    if (source === undefined || from === undefined || to === undefined) return { id, strides: null }
-    const missing = to.shape.length - from.shape.length
+    const slot = producer?.facts.aliases
+    return slot === undefined ? undefined : producer?.inputs[slot]?.[0]
+  }
+
+  /** What lies behind views, with the steps through it along the axes of `output`. */
+  function leafOf(id: VarId, output: VarId): Leaf {
+    const to = vars[output]
+    let leaf: Leaf = { id, strides: null }
+    while (to !== undefined) {
+      const next = behind(leaf, to)
+      if (next === undefined) break
+      leaf = next
+    }
+    return leaf
+  }
+
+  function behind({ id, strides }: Leaf, to: BoundVar): Leaf | undefined {
+    const producer = producers.get(id)
+    if (producer === undefined) return undefined
+    // A view of the same elements in the same order changes no offset.
+    const alias = aliasedBy(id)
+    if (alias !== undefined) return { id: alias, strides }
+    const seen = vars[id]?.shape ?? []
+    const stepped = steppedOver(producer)
+    if (strides !== null || stepped === undefined) return undefined
+    if (stepped.strides === null) return { id: stepped.id, strides: null }
+    const moved = restride(seen, stepped.strides, to.shape)
+    return moved === null ? undefined : { id: stepped.id, strides: moved }
+  }
+
+  /** The source of a broadcast, or of axes in another order: its steps along the axes of what is made of it. */
+  function steppedOver(producer: BoundOp): Leaf | undefined {
+    const { stretches, permutes } = producer.facts
+    const slot = stretches ?? (permutes === undefined ? undefined : Object.keys(producer.inputs)[0])
+    const source = slot === undefined ? undefined : producer.inputs[slot]?.[0]
+    const [output] = idsOf(producer.outputs)
+    const [from, to] = [vars[source ?? -1], vars[output ?? -1]]
+    if (source === undefined || from === undefined || to === undefined) return undefined
     const own = rowMajor(from.shape)
+    if (permutes !== undefined) {
+      // Rows that do not lie in one piece are read faster from a copy, which is made in blocks.
+      const last = permutes.length - 1
+      const isMoved = permutes[last] !== last && (from.shape[last] ?? 1) !== 1
+      return isMoved ? undefined : { id: source, strides: permutes.map((axis) => own[axis] ?? 0) }
+    }
+    if (from.elements === to.elements) return { id: source, strides: null }
+    const missing = to.shape.length - from.shape.length
     const strides = to.shape.map((size, axis) =>
       size !== 1 && from.shape[axis - missing] === size ? (own[axis - missing] ?? 0) : 0,
     )
-    return { id: source, strides: from.elements === to.elements ? null : strides }
+    return { id: source, strides }
   }
 
-  function sameShape(a: VarId, b: VarId): boolean {
-    const [x, y] = [vars[a]?.shape ?? [], vars[b]?.shape ?? []]
-    return x.length === y.length && x.every((size, axis) => size === y[axis])
-  }
-
-  return { ops, results: block.results }
+  return { ...block, ops }
 }
 
 function chainOp(op: BoundOp, { scalar, leaves, types, flops }: Chain): BoundOp {
@@ -162,41 +215,6 @@ function chainOp(op: BoundOp, { scalar, leaves, types, flops }: Chain): BoundOp 
   }
 }
 
-/** Operators that nobody reads any more, because what they made was taken over, are left out. */
-function withoutUnread(program: BoundProgram): BoundBlock {
-  const needed = new Set([...program.fetches, ...program.commits.map(({ value }) => value)])
-  const keep = (block: BoundBlock): BoundBlock => {
-    for (const id of block.results) needed.add(id)
-    const ops = block.ops.toReversed().flatMap((op): BoundOp[] => {
-      if (!op.facts.canFail && !idsOf(op.outputs).some((id) => needed.has(id))) return []
-      const blocks = Object.fromEntries(Object.entries(op.blocks).map(([name, inner]) => [name, keep(inner)]))
-      for (const id of idsOf(op.inputs)) needed.add(id)
-      return [{ ...op, blocks }]
-    })
-    return { ops: ops.reverse(), results: block.results }
-  }
-  return keep(program.block)
-}
-
-function children(scalar: Scalar): Scalar[] {
-  if (scalar.op === "input" || scalar.op === "const") return []
-  if (scalar.op === "select") return [scalar.condition, scalar.x, scalar.y]
-  return "y" in scalar ? [scalar.x, scalar.y] : [scalar.x]
-}
-
-function nodesOf(scalar: Scalar): number {
-  return children(scalar).reduce((total, child) => total + nodesOf(child), 1)
-}
-
-function substitute(scalar: Scalar, by: ReadonlyMap<string, Scalar>): Scalar {
-  if (scalar.op === "input") return by.get(scalar.slot) ?? scalar
-  if (scalar.op === "const") return scalar
-  const x = substitute(scalar.x, by)
-  if (scalar.op === "select")
-    return { ...scalar, condition: substitute(scalar.condition, by), x, y: substitute(scalar.y, by) }
-  return "y" in scalar ? { ...scalar, x, y: substitute(scalar.y, by) } : { ...scalar, x }
-}
-
 /** A literal takes its dtype from what it is combined with: it may stand only beside something that has one. */
 function hasPartner(scalar: Scalar, slot: string, constants: ReadonlyMap<string, number>): boolean {
   const isConstant = (node: Scalar): boolean =>
@@ -210,15 +228,4 @@ function hasPartner(scalar: Scalar, slot: string, constants: ReadonlyMap<string,
   return (
     !isAlone && !isCondition && children(scalar).every((child) => isSlot(child) || hasPartner(child, slot, constants))
   )
-}
-
-function sameStrides(a: Strides | null, b: Strides | null): boolean {
-  if (a === null || b === null) return a === b
-  return a.length === b.length && a.every((step, axis) => step === b[axis])
-}
-
-function rowMajor(shape: readonly number[]): number[] {
-  const strides = shape.map(() => 1)
-  for (let axis = shape.length - 2; axis >= 0; axis--) strides[axis] = (strides[axis + 1] ?? 1) * (shape[axis + 1] ?? 1)
-  return strides
 }

@@ -60,39 +60,46 @@ interface Buffer {
  * ```
  */
 export function planMemory(program: BoundProgram, model: MemoryModel): MemoryPlan {
-  const { vars, block } = program
-  const root = aliasRoots(program)
-  const { first, last, spans } = lifetimes(program, root)
-  const inPlace = model.updatesInPlace ? statesInPlace(program, root, last) : new Map<VarId, VarId>()
-  const buffers: Buffer[] = []
-  const bufferOf = new Map<VarId, Buffer>()
-  for (const [id, start] of first) {
-    const variable = vars[id]
-    if (variable === undefined || variable.kind === "state" || inPlace.has(id)) continue
-    const buffer = { id, bytes: aligned(model.bytes(variable)), start, end: last.get(id) ?? start, offset: 0 }
-    buffers.push(buffer)
-    bufferOf.set(id, buffer)
-  }
-  const workspaceBuffers = new Map<BoundOp, Buffer>()
-  for (const op of allOps(block)) {
-    const bytes = aligned(model.workspaceBytes(op, vars))
-    const [start = 0, end = 0] = spans.get(op) ?? []
-    if (bytes === 0) continue
-    const buffer = { id: op, bytes, start, end, offset: 0 }
-    buffers.push(buffer)
-    workspaceBuffers.set(op, buffer)
-  }
+  const { vars } = program
+  const { buffers, root, inPlace } = buffersOf(program, model)
   const arenaBytes = assignOffsets(buffers)
+  const byId = new Map(buffers.map((buffer) => [buffer.id, buffer]))
   const placements = vars.map((variable, id): Placement | null => {
     const source = root.get(id) ?? id
     const bytes = model.bytes(variable)
     const state = inPlace.get(source) ?? (vars[source]?.kind === "state" ? source : undefined)
     if (state !== undefined) return { region: "state", offset: 0, state, bytes }
-    const buffer = bufferOf.get(source)
+    const buffer = byId.get(source)
     return buffer === undefined ? null : { region: "arena", offset: buffer.offset, state: -1, bytes }
   })
-  const workspaces = new Map([...workspaceBuffers].map(([op, { offset, bytes }]) => [op, { offset, bytes }]))
+  const workspaces = new Map<BoundOp, { offset: number; bytes: number }>()
+  for (const { id, offset, bytes } of buffers) if (typeof id !== "number") workspaces.set(id, { offset, bytes })
   return { placements, workspaces, arenaBytes, peakBytes: peakOf(buffers), inPlace: new Set(inPlace.values()) }
+}
+
+/** What needs memory and when: values that are neither views nor state, and scratch memory. */
+function buffersOf(program: BoundProgram, model: MemoryModel) {
+  const { vars, block } = program
+  const root = aliasRoots(program)
+  const { touched, first, last, spans } = lifetimes(program, root)
+  const inPlace = model.updatesInPlace ? statesInPlace(program, root) : new Map<VarId, VarId>()
+  const buffers: Buffer[] = []
+  for (const id of touched) {
+    const variable = vars[id]
+    if (variable === undefined || variable.kind === "state" || inPlace.has(id)) continue
+    buffers.push({ id, bytes: storedBytes(variable, model), start: first[id] ?? 0, end: last[id] ?? 0, offset: 0 })
+  }
+  for (const op of allOps(block)) {
+    const bytes = aligned(model.workspaceBytes(op, vars))
+    const [start = 0, end = 0] = spans.get(op) ?? []
+    if (bytes > 0) buffers.push({ id: op, bytes, start, end, offset: 0 })
+  }
+  return { buffers, root, inPlace }
+}
+
+/** Bytes of a variable with what lies between it and the next. */
+export function storedBytes(variable: BoundVar, model: MemoryModel): number {
+  return aligned(model.bytes(variable))
 }
 
 function aligned(bytes: number): number {
@@ -100,73 +107,78 @@ function aligned(bytes: number): number {
 }
 
 /** The variable whose bytes a view shows. Results of sub-blocks and views of state that is written stay copies. */
-function aliasRoots(program: BoundProgram): Map<VarId, VarId> {
+export function aliasRoots(program: BoundProgram): Map<VarId, VarId> {
   const roots = new Map<VarId, VarId>()
   const written = new Set(program.commits.map(({ state }) => state))
+  const blocks = [...allOps(program.block)].flatMap((op) => Object.values(op.blocks))
+  const params = new Set(blocks.flatMap((block) => block.params))
+  const results = new Set(blocks.flatMap((block) => block.results))
   for (const op of allOps(program.block)) {
     const source = op.facts.aliases === undefined ? undefined : op.inputs[op.facts.aliases]?.[0]
     const target = idsOf(op.outputs)[0]
     if (source === undefined || target === undefined) continue
     const root = roots.get(source) ?? source
-    if (!written.has(root)) roots.set(target, root)
+    // A result on a parameter's bytes would change when the next run's parameters are written.
+    if (!written.has(root) && !(params.has(root) && results.has(target))) roots.set(target, root)
   }
   return roots
 }
 
 /** When each buffer is first written and last read, in steps of a clock that runs through sub-blocks as well. */
 function lifetimes(program: BoundProgram, root: ReadonlyMap<VarId, VarId>) {
-  const first = new Map<VarId, number>()
-  const last = new Map<VarId, number>()
-  const spans = new Map<BoundOp, [number, number]>()
+  const first = new Int32Array(program.vars.length).fill(-1)
+  const last = new Int32Array(program.vars.length).fill(-1)
+  /** In the order in which they are first touched. */
+  const touched: VarId[] = []
+  const spans = new Map<BoundOp, readonly [number, number]>()
   let clock = 0
   const touch = (id: VarId, time: number) => {
     const source = root.get(id) ?? id
-    if (!first.has(source)) first.set(source, time)
-    last.set(source, Math.max(last.get(source) ?? time, time))
+    if (first[source] === -1) {
+      first[source] = time
+      touched.push(source)
+    }
+    if (time > last[source]!) last[source] = time
   }
   const walk = (block: BoundBlock) => {
     for (const op of block.ops) {
       const start = ++clock
-      for (const id of idsOf(op.inputs)) touch(id, start)
-      for (const id of idsOf(op.outputs)) touch(id, start)
-      for (const inner of Object.values(op.blocks)) walk(inner)
-      const end = ++clock
-      // Captures are read and outputs written until the last inner operator is done.
+      const inner = Object.values(op.blocks)
+      for (const slot in op.inputs) for (const id of op.inputs[slot] ?? []) touch(id, start)
+      for (const slot in op.outputs) for (const id of op.outputs[slot] ?? []) touch(id, start)
+      for (const each of inner) walk(each)
+      const end = inner.length === 0 ? start : ++clock
+      spans.set(op, [start, end])
+      if (inner.length === 0) continue
+      // Captures are read and outputs written until the last inner operator is done; parameters are written before every run.
       for (const id of [...idsOf(op.inputs), ...idsOf(op.outputs)]) touch(id, end)
-      for (const inner of Object.values(op.blocks)) {
-        for (const id of inner.results) touch(id, end)
-        // So are other outer values, which common subexpressions let a block read: it may run again.
-        for (const id of [...allOps(inner)].flatMap((each) => idsOf(each.inputs))) {
-          if ((first.get(root.get(id) ?? id) ?? start) < start) touch(id, end)
+      for (const each of inner) {
+        for (const id of each.results) touch(id, end)
+        for (const id of each.params) {
+          touch(id, end)
+          first[root.get(id) ?? id] = start
         }
       }
-      spans.set(op, [start, end])
+      // So are other outer values read, which common subexpressions let a block read: it may run again.
+      for (const id of readBy(op)) if (first[root.get(id) ?? id]! < start) touch(id, end)
     }
   }
+  const used = new Set(program.fetches)
+  for (const op of allOps(program.block)) for (const id of idsOf(op.inputs)) used.add(id)
   program.vars.forEach((variable, id) => {
-    if (variable.kind === "data" && isUsed(program, id)) touch(id, 0)
+    if (variable.kind === "data" && used.has(id)) touch(id, 0)
   })
   walk(program.block)
   const end = ++clock
   for (const id of [...program.fetches, ...program.commits.map(({ value }) => value)]) touch(id, end)
-  return { first, last, spans }
-}
-
-function isUsed(program: BoundProgram, id: VarId): boolean {
-  if (program.fetches.includes(id)) return true
-  for (const op of allOps(program.block)) if (idsOf(op.inputs).includes(id)) return true
-  return false
+  return { touched, first, last, spans }
 }
 
 /**
  * New state values that may lie where the old ones are: made by an elementwise operator, after the last other reader of the old
  * value, with nothing left that can fail (a failed step commits nothing).
  */
-function statesInPlace(
-  program: BoundProgram,
-  root: ReadonlyMap<VarId, VarId>,
-  _last: ReadonlyMap<VarId, number>,
-): Map<VarId, VarId> {
+export function statesInPlace(program: BoundProgram, root: ReadonlyMap<VarId, VarId>): Map<VarId, VarId> {
   const { ops } = program.block
   // An int64 result beyond 2^53 is refused when it is handed out, after the last operator.
   if (program.fetches.some((id) => program.vars[id]?.dtype === "int64")) return new Map()
@@ -174,15 +186,15 @@ function statesInPlace(
   const lastReader = new Map<VarId, number>()
   const producer = new Map<VarId, number>()
   ops.forEach((op, index) => {
-    const inner = Object.values(op.blocks).flatMap((block) => [...allOps(block)].flatMap((each) => idsOf(each.inputs)))
-    for (const id of [...idsOf(op.inputs), ...inner]) lastReader.set(root.get(id) ?? id, index)
+    for (const id of readBy(op)) lastReader.set(root.get(id) ?? id, index)
     for (const id of idsOf(op.outputs)) producer.set(id, index)
   })
-  const values = program.commits.map(({ value }) => value)
+  const takers = new Map<VarId, number>()
+  for (const { value } of program.commits) takers.set(value, (takers.get(value) ?? 0) + 1)
   return new Map(
     program.commits.flatMap(({ state, value }): [VarId, VarId][] => {
       const at = producer.get(value)
-      const isShared = values.filter((other) => other === value).length > 1 || program.fetches.includes(state)
+      const isShared = (takers.get(value) ?? 0) > 1 || program.fetches.includes(state)
       if (at === undefined || isShared || root.has(value) || at <= failing) return []
       const op = ops[at]
       if (op?.facts.kind !== "elementwise" || (lastReader.get(state) ?? -1) > at) return []
@@ -193,30 +205,67 @@ function statesInPlace(
   )
 }
 
-function canFail(op: BoundOp): boolean {
-  return (
-    op.facts.canFail ||
-    Object.values(op.blocks).some((block) => [...allOps(block)].some((inner) => inner.facts.canFail))
-  )
+/** What an operator reads, and what its blocks and those inside them read and hand out. */
+export function readBy(op: BoundOp): VarId[] {
+  const read = idsOf(op.inputs)
+  for (const { ops, results } of Object.values(op.blocks)) {
+    for (const inner of ops) for (const id of readBy(inner)) read.push(id)
+    for (const id of results) read.push(id)
+  }
+  return read
 }
 
-function assignOffsets(buffers: Buffer[]): number {
-  const placed: Buffer[] = []
+/** Whether an operator, or one in its blocks, may refuse what it reads. */
+export function canFail(op: BoundOp): boolean {
+  if (op.facts.canFail) return true
+  for (const name in op.blocks) if (op.blocks[name]?.ops.some(canFail) === true) return true
+  return false
+}
+
+function assignOffsets(buffers: readonly Buffer[]): number {
+  const placed = new Shelf(buffers.length)
   let arenaBytes = 0
   for (const buffer of [...buffers].sort((a, b) => b.bytes - a.bytes || a.start - b.start)) {
-    let offset = 0
-    // `placed` is kept sorted by offset: the first gap that is wide enough, among buffers alive at the same time.
-    for (const other of placed) {
-      if (other.start > buffer.end || other.end < buffer.start) continue
-      if (other.offset - offset >= buffer.bytes) break
-      offset = Math.max(offset, other.offset + other.bytes)
-    }
-    buffer.offset = offset
-    arenaBytes = Math.max(arenaBytes, offset + buffer.bytes)
-    const index = placed.findIndex((other) => other.offset > offset)
-    placed.splice(index === -1 ? placed.length : index, 0, buffer)
+    buffer.offset = placed.put(buffer)
+    arenaBytes = Math.max(arenaBytes, buffer.offset + buffer.bytes)
   }
   return arenaBytes
+}
+
+/** Placed buffers, sorted by offset. A search looks at all, so they lie in plain arrays: 20,000 take a fraction of a second. */
+class Shelf {
+  readonly #starts: Int32Array
+  readonly #ends: Int32Array
+  readonly #offsets: Float64Array
+  readonly #tops: Float64Array
+  #count = 0
+
+  constructor(limit: number) {
+    this.#starts = new Int32Array(limit)
+    this.#ends = new Int32Array(limit)
+    this.#offsets = new Float64Array(limit)
+    this.#tops = new Float64Array(limit)
+  }
+
+  /** Places a buffer in the first gap that is wide enough, among buffers alive at the same time, and answers where. */
+  put({ start, end, bytes }: Buffer): number {
+    const [starts, ends, offsets, tops, count] = [this.#starts, this.#ends, this.#offsets, this.#tops, this.#count]
+    let offset = 0
+    for (let i = 0; i < count; i++) {
+      if (starts[i]! > end || ends[i]! < start) continue
+      if (offsets[i]! - offset >= bytes) break
+      if (tops[i]! > offset) offset = tops[i]!
+    }
+    let at = count
+    while (at > 0 && offsets[at - 1]! > offset) at--
+    for (const column of [starts, ends, offsets, tops]) column.copyWithin(at + 1, at, count)
+    starts[at] = start
+    ends[at] = end
+    offsets[at] = offset
+    tops[at] = offset + bytes
+    this.#count++
+    return offset
+  }
 }
 
 function peakOf(buffers: readonly Buffer[]): number {

@@ -14,18 +14,31 @@ export interface BoundVar {
 
 export interface BoundFacts {
   readonly kind: FactKind
+  /** The value at a point of the only output, of an elementwise operator. */
   readonly scalar?: Scalar
+  /** By output slot, where one loop makes several: all of one shape. They share their parts, and read what `inputs` names. */
+  readonly scalars?: Readonly<Record<string, Scalar>>
   readonly flops: number
   readonly aliases?: string
   /** The input slot that the only output repeats, broadcast to its shape. */
   readonly stretches?: string
+  /** Of an operator that reorders axes: axis i of the only output is axis permutes[i] of the only input. */
+  readonly permutes?: readonly number[]
   /** The value of every element of the only output. */
   readonly constant?: number
+  /** How often its sub-blocks run: once unless said. */
+  readonly repeats?: number
   readonly canFail: boolean
 }
 
 /** Elements from one index to the next, per axis of the output. */
 export type Strides = readonly number[]
+
+/** How an operator sees a tensor that lies otherwise: elements from one index to the next, per axis of `shape`. */
+export interface View {
+  readonly shape: readonly number[]
+  readonly strides: Strides
+}
 
 export type VarSlots = Readonly<Record<string, readonly VarId[]>>
 
@@ -44,13 +57,30 @@ export interface BoundOp {
    * itself makes; the other slots are further entries of `inputs`, read element by element or as `reads` says.
    */
   readonly epilogue?: Scalar
+  /**
+   * An input that does not lie in memory: each of its elements is computed when it is read. The other inputs are those of the
+   * expression, read element by element or as `reads` says.
+   */
+  readonly prologue?: Prologue
+  /** Inputs and outputs, by slot, that the operator reads and writes where they lie, though it sees them otherwise. */
+  readonly views?: Readonly<Record<string, View>>
   readonly facts: BoundFacts
   readonly blocks: Readonly<Record<string, BoundBlock>>
   readonly origin: Origin
 }
 
+export interface Prologue {
+  /** The input slot, which `inputs` lacks. */
+  readonly slot: string
+  /** The variable whose shape and dtype that input has. It has no place. */
+  readonly value: VarId
+  readonly scalar: Scalar
+}
+
 export interface BoundBlock {
   readonly ops: readonly BoundOp[]
+  /** What the owner of a sub-block writes before every run of it. */
+  readonly params: readonly VarId[]
   readonly results: readonly VarId[]
 }
 
@@ -66,8 +96,17 @@ export interface BoundProgram {
   readonly commits: readonly BoundCommit[]
 }
 
+/** The expressions of an elementwise operator by output slot; undefined for any other. */
+export function scalarsOf({ facts, outputs }: BoundOp): Readonly<Record<string, Scalar>> | undefined {
+  if (facts.scalars !== undefined) return facts.scalars
+  const [slot] = Object.keys(outputs)
+  return facts.scalar === undefined || slot === undefined ? undefined : { [slot]: facts.scalar }
+}
+
 export function idsOf(slots: VarSlots): VarId[] {
-  return Object.values(slots).flat()
+  const ids: VarId[] = []
+  for (const slot in slots) for (const id of slots[slot] ?? []) ids.push(id)
+  return ids
 }
 
 /** Every operator of a block and of the blocks inside it, owners before what they own. */

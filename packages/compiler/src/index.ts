@@ -1,8 +1,20 @@
-// From a LoweredProgram to an executable plan: phases 3-bind, 4-simplify, 7-memory (prune and legalize come before, in ops).
+// From a LoweredProgram to an executable plan: phases 3-bind to 7-memory (prune and legalize come before, in ops).
 
 export { type Bindings, bindProgram, bindSymbols } from "./3-bind.ts"
-export { mergeCommonSubexpressions } from "./4-simplify.ts"
+export { type Operand, simplifyScalar } from "./4-algebra.ts"
+export { type Constant, evaluate as evaluateScalar } from "./4-evaluate.ts"
+export { foldConstants } from "./4-fold.ts"
+export { mergeCommonSubexpressions } from "./4-merge.ts"
+export { simplify } from "./4-simplify.ts"
+export { withoutUnread } from "./4-unread.ts"
+export { absorbElementwise } from "./5-absorb.ts"
 export { fuseElementwise } from "./5-fuse.ts"
+export { joinLoops } from "./5-join.ts"
+export { foldOperands } from "./5-operands.ts"
+export { schedule } from "./6-schedule.ts"
 export { type MemoryModel, type MemoryPlan, type Placement, planMemory } from "./7-memory.ts"
 export * from "./bound.ts"
+export { type PassName, passNames, type PassOptions } from "./passes.ts"
 export * from "./plan.ts"
+export { printBound, printScalar } from "./print.ts"
+export { verifyBound } from "./verify.ts"

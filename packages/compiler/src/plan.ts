@@ -2,10 +2,11 @@
 
 import { fail, formatShape, type LoweredProgram, type VarId } from "@counterflow/ir"
 import { type Bindings, bindProgram } from "./3-bind.ts"
-import { mergeCommonSubexpressions } from "./4-simplify.ts"
-import { fuseElementwise } from "./5-fuse.ts"
+import type { Absorbing } from "./5-absorb.ts"
+import type { Viewing } from "./5-operands.ts"
 import { type MemoryModel, type MemoryPlan, planMemory } from "./7-memory.ts"
 import { allOps, type BoundBlock, type BoundOp, type BoundProgram, type BoundVar, idsOf } from "./bound.ts"
+import { type PassOptions, runPasses } from "./passes.ts"
 
 /** Bytes, known before anything runs. */
 export interface PlanMemory {
@@ -41,19 +42,21 @@ export interface Plan {
   toString(): string
 }
 
-export interface PlanRequest {
+export interface PlanRequest extends Absorbing, Viewing {
   /** Names of what will be read after each run. */
   readonly fetches: readonly string[]
   readonly bindings: Bindings
   readonly model: MemoryModel
   /** Whether elementwise chains become one operator, read with strides where they broadcast. */
   readonly fuses?: boolean | undefined
+  /** Passes to leave out, and who looks at what they make. */
+  readonly passes?: PassOptions | undefined
   /** Refuse plans whose arena and state are larger. */
   readonly memoryLimit?: number | undefined
 }
 
 /**
- * The plan of a lowered program for one binding of its symbols: binds, merges common subexpressions, places. Throws what
+ * The plan of a lowered program for one binding of its symbols: binds, runs the passes, places. Throws what
  * `bindProgram` throws, and CF_MEMORY_LIMIT where arena and state need more bytes than allowed.
  *
  * @example
@@ -63,9 +66,9 @@ export interface PlanRequest {
  * ```
  */
 export function compile(lowered: LoweredProgram, request: PlanRequest): Plan {
-  const merged = mergeCommonSubexpressions(bindProgram(lowered, request.fetches, request.bindings))
-  const bound = request.fuses === true ? fuseElementwise(merged) : merged
-  const { model } = request
+  const { model, fuses = false, absorbs, computes, views, passes = {} } = request
+  const context = { model, fuses, absorbs, computes, views }
+  const bound = runPasses(bindProgram(lowered, request.fetches, request.bindings), context, passes)
   const layout = planMemory(bound, model)
   const touched = touchedBy(bound)
   const states = [...touched].filter((id) => bound.vars[id]?.kind === "state")
@@ -91,9 +94,16 @@ export function compile(lowered: LoweredProgram, request: PlanRequest): Plan {
     commits: bound.commits.filter(({ state }) => !layout.inPlace.has(state)),
     writes: bound.commits.map(({ state }) => state),
     memory,
-    flops: [...allOps(bound.block)].reduce((total, op) => total + op.facts.flops, 0),
+    flops: flopsOf(bound.block),
   }
   return { ...plan, toString: () => printPlan(plan) }
+}
+
+function flopsOf({ ops }: BoundBlock): number {
+  return ops.reduce((total, { facts, blocks }) => {
+    const inner = Object.values(blocks).reduce((sum, block) => sum + flopsOf(block), 0)
+    return total + facts.flops + (facts.repeats ?? 1) * inner
+  }, 0)
 }
 
 function bytes(bound: BoundProgram, model: MemoryModel, id: VarId): number {
@@ -102,16 +112,29 @@ function bytes(bound: BoundProgram, model: MemoryModel, id: VarId): number {
 }
 
 function touchedBy(bound: BoundProgram): Set<VarId> {
-  const ids = [...allOps(bound.block)].flatMap((op) => [...idsOf(op.inputs), ...idsOf(op.outputs)])
-  return new Set([...ids, ...bound.commits.map(({ state }) => state), ...bound.fetches])
+  const ids = new Set<VarId>()
+  for (const op of allOps(bound.block)) {
+    for (const id of idsOf(op.inputs)) ids.add(id)
+    for (const id of idsOf(op.outputs)) ids.add(id)
+  }
+  for (const { state } of bound.commits) ids.add(state)
+  for (const id of bound.fetches) ids.add(id)
+  return ids
 }
 
 function readBy(bound: BoundProgram): Set<VarId> {
-  const ids = [...allOps(bound.block)].flatMap((op) => idsOf(op.inputs))
-  const written = new Set(bound.commits.map(({ state }) => state))
-  const results = [...allOps(bound.block)].flatMap((op) => Object.values(op.blocks).flatMap((block) => block.results))
-  const values = bound.commits.map(({ value }) => value)
-  return new Set([...ids, ...results, ...values, ...bound.fetches.filter((id) => !written.has(id))])
+  const ids = new Set<VarId>()
+  const written = new Set<VarId>()
+  for (const op of allOps(bound.block)) {
+    for (const id of idsOf(op.inputs)) ids.add(id)
+    for (const block of Object.values(op.blocks)) for (const id of block.results) ids.add(id)
+  }
+  for (const { state, value } of bound.commits) {
+    written.add(state)
+    ids.add(value)
+  }
+  for (const id of bound.fetches) if (!written.has(id)) ids.add(id)
+  return ids
 }
 
 function refuse({ arenaBytes, stateBytes }: PlanMemory, limit: number): never {

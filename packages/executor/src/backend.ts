@@ -22,10 +22,16 @@ export interface Backend<Entry = unknown> {
   readonly fuses?: boolean
   /** Whether it applies an expression to what this operator makes, before it is stored: then what follows may become that. */
   absorbs?(op: BoundOp, vars: readonly BoundVar[]): boolean
+  /** Whether it computes the only input of this operator from an expression, as it reads it, instead of reading a tensor. */
+  computes?(op: BoundOp, vars: readonly BoundVar[]): boolean
+  /** Whether it runs this operator on tensors that lie as `op.views` says. */
+  views?(op: BoundOp, vars: readonly BoundVar[]): boolean
   /** Whether new state may be computed where the old one lies. */
   readonly updatesInPlace: boolean
   /** Whether it can run this operator; elementwise ones may need no kernel. */
   supports(op: BoundOp): boolean
+  /** What helps where it cannot, for the error, if it knows better than to write a kernel. */
+  wayOut?(op: BoundOp): string | undefined
   /** Bytes of one stored element. */
   storage(dtype: DType): number
   /** Scratch memory an operator wants, in bytes. */

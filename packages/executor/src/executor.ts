@@ -1,7 +1,7 @@
 // The Executor: runs programs on a backend. Checks feeds and fetches, compiles one plan per program, fetches and shapes, keeps
 // the last few, and serves runs in call order.
 
-import { bindSymbols, type Bindings, compile, type Plan } from "@counterflow/compiler"
+import { bindSymbols, type Bindings, type BoundOp, compile, type PassOptions, type Plan } from "@counterflow/compiler"
 import {
   attachRecords,
   describeValue,
@@ -34,6 +34,8 @@ export interface ExecutorOptions {
   maxPlans?: number
   /** Refuse plans that need more bytes than this, arena and state together. */
   memoryLimit?: number
+  /** Passes of the compiler to leave out, by name, and a function that is shown the program after each. */
+  passes?: PassOptions
 }
 
 /** A variable, or its name. A variable of the program this one is a clone of stands for the variable of its name. */
@@ -256,7 +258,11 @@ export class Executor {
       fetches,
       bindings,
       memoryLimit: this.#options.memoryLimit,
+      passes: this.#options.passes,
       fuses: backend.fuses,
+      absorbs: (op, vars) => backend.absorbs?.(op, vars) ?? false,
+      computes: (op, vars) => backend.computes?.(op, vars) ?? false,
+      views: (op, vars) => backend.views?.(op, vars) ?? false,
       model: {
         bytes: ({ dtype, elements }) => backend.storage(dtype) * elements,
         workspaceBytes: (op, vars) =>
@@ -283,14 +289,15 @@ export class Executor {
   }
 }
 
-function refuseKernel(
-  backend: Backend,
-  op: { type: string; origin: { type: string; site: { toString(): string } } },
-): never {
-  return fail("CF_KERNEL_MISSING", `the backend ${backend.name} has no kernel for ${op.type}`, {
+function refuseKernel(backend: Backend, op: BoundOp): never {
+  const { name } = backend
+  const key = op.type.includes(".") ? `"${op.type}"` : op.type
+  return fail("CF_KERNEL_MISSING", `the backend ${name} has no kernel for ${op.type}`, {
     op: op.origin.type,
     where: `this ${op.origin.type} was built at ${String(op.origin.site)}`,
-    fix: `pass one: ${backend.name}({ kernels: { ${op.type.includes(".") ? `"${op.type}"` : op.type}: … } }); or give the op a decomposition; or use another backend`,
+    fix:
+      backend.wayOut?.(op) ??
+      `pass one: ${name}({ kernels: { ${key}: … } }); or give the op a decomposition; or use another backend`,
   })
 }
 

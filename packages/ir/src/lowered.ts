@@ -19,8 +19,12 @@ export interface OpFacts {
   readonly aliases?: string
   /** The input slot that the only output repeats, broadcast to its shape. */
   readonly stretches?: string
+  /** Of an operator that reorders axes: axis i of the only output is axis permutes[i] of the only input. */
+  readonly permutes?: readonly number[]
   /** The value of every element of the only output. */
   readonly constant?: Dim
+  /** How often its sub-blocks run: once unless said. */
+  readonly repeats?: Dim
   /** Whether the kernel may refuse its inputs' values. */
   readonly canFail: boolean
 }
@@ -65,6 +69,8 @@ export interface LoweredOp {
 
 export interface LoweredBlock {
   readonly ops: readonly LoweredOp[]
+  /** What the owner of a sub-block writes before every run of it. */
+  readonly params: readonly VarId[]
   /** What a sub-block hands to its owner; the fetches of the global block come with the plan request. */
   readonly results: readonly VarId[]
 }

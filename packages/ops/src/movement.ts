@@ -40,7 +40,7 @@ export const transposeOp = /*#__PURE__*/ primitive({
   grad: (_inputs, _outputs, { z: dz }, { perm }) => ({
     x: transpose(dz, { perm: perm.map((_, i) => perm.indexOf(i)) }),
   }),
-  facts: { kind: "view" },
+  facts: { kind: "view", permutes: ({ perm }) => perm as readonly number[] },
 })
 
 export const transposeDoc = /*#__PURE__*/ describe(transposeOp, {
