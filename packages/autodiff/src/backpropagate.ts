@@ -36,6 +36,7 @@ export interface Pass {
     isPart: (primal: Variable) => boolean,
   ) => readonly Answer[]
   readonly differentiate: GradContext["differentiate"]
+  readonly pullBack: GradContext["pullBack"]
   /** The variable that stands for a gradient now (a callback may have replaced it). */
   readonly current: (gradient: Variable) => Variable
 }
@@ -78,8 +79,7 @@ export function backpropagate(pass: Pass): Map<Variable, Variable> {
       const gradient = parts.get(output)?.[0]
       return gradient === undefined ? null : pass.current(gradient)
     }
-    for (const answer of pass.perform(op, () => askRule(op, cotangentOf, needed, pass.differentiate), isPart))
-      collect(answer)
+    for (const answer of pass.perform(op, () => askRule(op, cotangentOf, needed, pass), isPart)) collect(answer)
   }
   const result = new Map<Variable, Variable>()
   for (const primal of pass.wrt) {
@@ -119,11 +119,14 @@ function countUses({ ops, targets }: Pass, needed: ReadonlySet<Variable>): Map<V
   return uses
 }
 
+/** How rules of operators with sub-blocks differentiate these. */
+type Blockwise = Pick<GradContext, "differentiate" | "pullBack">
+
 function askRule(
   op: Operator,
   cotangentOf: (output: Variable) => Variable | null,
   needed: ReadonlySet<Variable>,
-  differentiate: GradContext["differentiate"],
+  { differentiate, pullBack }: Blockwise,
 ): Answer[] {
   const record = opOf(op)
   const { gradient } = record
@@ -132,7 +135,7 @@ function askRule(
   )
   if (typeof gradient !== "function") {
     if (gradient.answer !== "byDecomposition") return refuse(op, gradient.why, gradient.answer)
-    return throughDecomposition(op, record, cotangentOf, needed, differentiate)
+    return throughDecomposition(op, record, cotangentOf, needed, { differentiate, pullBack })
   }
   const context: GradContext = {
     op,
@@ -143,6 +146,7 @@ function askRule(
         : needed.has(inputs[index] ?? op.block.var(slot))
     },
     differentiate,
+    pullBack,
   }
   const unwrapped = unwrapOutputs(record, cotangents)
   const answers = gradient(
@@ -225,7 +229,7 @@ function throughDecomposition(
   record: Op,
   cotangentOf: (output: Variable) => Variable | null,
   needed: ReadonlySet<Variable>,
-  differentiate: GradContext["differentiate"],
+  { differentiate, pullBack }: Blockwise,
 ): Answer[] {
   const { staged } = op.block.program.currentBlock()
   if (record.decomposition === null || staged === null) return fail("CF_INTERNAL", `${op.type} cannot be expanded here`)
@@ -253,6 +257,7 @@ function throughDecomposition(
     isCut,
     perform,
     differentiate,
+    pullBack,
     current: (gradient) => gradient,
   })
   return [...found]

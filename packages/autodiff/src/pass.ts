@@ -4,7 +4,7 @@
 import { type Block, commitOperator, fail, freeName, type Operator, type Variable, withSite } from "@counterflow/ir"
 import { assign, fillConstant } from "@counterflow/ops"
 import { type Answer, backpropagate } from "./backpropagate.ts"
-import { differentiateBlock } from "./subblock.ts"
+import { differentiateBlock, pullBack } from "./subblock.ts"
 
 /** A read-only map from a gradient's name to its forward variable, and what callbacks may do. */
 export interface BackwardContext {
@@ -141,7 +141,7 @@ export function appendPass(pass: AppendingPass): Map<Variable, Variable> {
     })
 
   return program.within({ block, role: "backward" }, () => {
-    const found = backpropagate({ ...pass, seed, perform, current, differentiate: differentiateBlock })
+    const found = backpropagate({ ...pass, seed, perform, current, differentiate: differentiateBlock, pullBack })
     // A gradient that is the user's own cotangent gets a variable of its own as well.
     return new Map(
       [...found].flatMap(([primal, gradient]) =>

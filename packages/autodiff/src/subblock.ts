@@ -1,4 +1,6 @@
-// Differentiating a sub-block: a new block computes the old one again and hands out gradients. Rules of control flow call it.
+// Differentiating sub-blocks, for the rules of control flow. A branch is computed again: `differentiateBlock` makes a block that
+// does that and hands out gradients. A loop keeps what its gradient reads: `pullBack` emits the gradients of one run into the
+// loop's own backward block, and asks for the values it reads.
 
 import {
   type Block,
@@ -9,7 +11,7 @@ import {
   commitOperator,
   withSite,
 } from "@counterflow/ir"
-import { type DifferentiateRequest, fillConstant } from "@counterflow/ops"
+import { type DifferentiateRequest, fillConstant, isOp, type PullBackRequest } from "@counterflow/ops"
 import { backpropagate } from "./backpropagate.ts"
 
 /** See `GradContext.differentiate`. */
@@ -20,48 +22,153 @@ export function differentiateBlock(block: Block, request: DifferentiateRequest):
     const variables = new Map<Variable, Variable>()
     for (const op of block.ops) again(op, variables)
     const here = (variable: Variable) => variables.get(variable) ?? variable
-    const seeds = request.targets.flatMap((target, index) => {
-      const cotangent = request.cotangents[index]
-      return cotangent === null || cotangent === undefined ? [] : [[here(target), cotangent] as const]
-    })
-    const ops = [...copy.ops]
-    const gradients = staged(copy, () =>
-      backpropagate({
-        ops,
-        targets: seeds.map(([target]) => target),
-        seed: () => seeds,
-        wrt: new Set(request.wrt.map(here)),
-        isCut: (variable) => variable.stopGradient,
-        perform: (_forward, work) => work(),
-        differentiate: differentiateBlock,
-        current: (gradient) => gradient,
-      }),
+    const { targets, cotangents, wrt } = request
+    const mapped = { targets: targets.map(here), cotangents, wrt: wrt.map(here) }
+    const gradients = staged(
+      copy,
+      () => gradientsIn([...copy.ops], mapped),
+      (ops, made) => {
+        commit(ops)
+        return made
+      },
     )
     copy.setResults(
-      request.wrt.map(
-        (variable) => gradients.get(here(variable)) ?? fillConstant({ ...typeOf(variable), value: 0, program }),
-      ),
+      gradients.map((gradient, i) => {
+        const { shape, dtype } = request.wrt[i]!
+        return gradient ?? fillConstant({ shape, dtype, value: 0, program })
+      }),
     )
   })
   return copy
 }
 
-function typeOf({ shape, dtype }: Variable) {
-  return { shape, dtype }
+/** See `GradContext.pullBack`. */
+export function pullBack(block: Block, request: PullBackRequest): (Variable | null)[] {
+  const here = block.program.currentBlock()
+  const now = new StandIns(block, request.read)
+  return staged(
+    here,
+    () => gradientsIn(block.ops, request),
+    (ops, gradients) => {
+      for (const op of ops) now.reread(op)
+      const answers = gradients.map((gradient) => gradient && now.of(gradient))
+      commit(ops)
+      return answers
+    },
+  )
 }
 
-/** Builds with staging on, so that composites can be expanded in place, and appends what came of it. */
-function staged<T>(block: Block, build: () => T): T {
+function gradientsIn(ops: readonly Operator[], request: DifferentiateRequest): (Variable | null)[] {
+  const { targets, cotangents, wrt } = request
+  const seeds = targets.flatMap((target, index) => {
+    const cotangent = cotangents[index]
+    return cotangent === null || cotangent === undefined ? [] : [[target, cotangent] as const]
+  })
+  const found = backpropagate({
+    ops,
+    targets: seeds.map(([target]) => target),
+    seed: () => seeds,
+    wrt: new Set(wrt),
+    isCut: (variable) => variable.stopGradient,
+    perform: (_forward, work) => work(),
+    differentiate: differentiateBlock,
+    pullBack,
+    current: (gradient) => gradient,
+  })
+  return wrt.map((variable) => found.get(variable) ?? null)
+}
+
+function commit(ops: readonly Operator[]): void {
+  for (const op of ops) commitOperator(op)
+}
+
+/** Builds with staging on, so that composites can be expanded in place; `finish` is to append what came of it. */
+function staged<T, R>(block: Block, build: () => T, finish: (ops: readonly Operator[], made: T) => R): R {
   const waiting: Operator[] = []
+  const outer = block.staged
   block.staged = waiting
-  let result: T
+  let made: T
   try {
-    result = build()
+    made = build()
   } finally {
-    block.staged = null
+    block.staged = outer
   }
-  for (const op of waiting) commitOperator(op)
-  return result
+  return finish(waiting, made)
+}
+
+/** What the current block reads in place of the variables of another. */
+class StandIns {
+  readonly #block: Block
+  readonly #read: (variable: Variable) => Variable
+  readonly #known: Map<Variable, Variable> = new Map()
+  /** Operators whose results are the same in every run: they depend on nothing of the block. */
+  readonly #constant: Set<Operator> = new Set()
+
+  constructor(block: Block, read: (variable: Variable) => Variable) {
+    this.#block = block
+    this.#read = read
+    for (const op of block.ops) {
+      const isConstant = op.inputList().every(({ block: own, producer }) => {
+        return own !== block || (producer !== null && this.#constant.has(producer))
+      })
+      if (isConstant && isPure(op)) this.#constant.add(op)
+    }
+  }
+
+  of(variable: Variable): Variable {
+    if (variable.block !== this.#block) return variable
+    const known = this.#known.get(variable)
+    if (known !== undefined) return known
+    const { producer } = variable
+    if (producer === null || !this.#isCheap(producer)) {
+      const read = this.#read(variable)
+      this.#known.set(variable, read)
+      return read
+    }
+    for (const op of this.#cheapPath(producer)) {
+      for (const input of op.inputList()) if (input.producer === null || !this.#isCheap(input.producer)) this.of(input)
+      again(op, this.#known)
+    }
+    return this.#known.get(variable) ?? variable
+  }
+
+  /** Operators, in order, that are computed again rather than read to make what one makes. */
+  #cheapPath(last: Operator): Operator[] {
+    const found = new Set<Operator>()
+    const pending: (Operator | null)[] = [last]
+    for (let op = pending.pop(); op !== undefined; op = pending.pop()) {
+      if (op === null || op.block !== this.#block || found.has(op) || !this.#isCheap(op)) continue
+      if (op.outputList().some((output) => this.#known.has(output))) continue
+      found.add(op)
+      for (const input of op.inputList()) pending.push(input.producer)
+    }
+    return [...found].sort((a, b) => a.position - b.position)
+  }
+
+  /** A view, or a repetition, of something costs less than keeping it; so does what never changes. */
+  #isCheap(op: Operator): boolean {
+    if (op.block !== this.#block) return false
+    const facts = isOp(op.record) ? op.record.facts : null
+    return this.#constant.has(op) || (facts?.aliases ?? facts?.stretches) !== undefined
+  }
+
+  /** Lets an operator, and all in its blocks, read what stands in the current block. */
+  reread(op: Operator): void {
+    const pending = [op]
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      next.mapInputs((input) => this.of(input))
+      for (const inner of Object.values(next.blocks)) {
+        if (inner.results.some((result) => result.block === this.#block)) {
+          inner.setResults(inner.results.map((result) => this.of(result)))
+        }
+        pending.push(...inner.ops)
+      }
+    }
+  }
+}
+
+function isPure({ record, blocks }: Operator): boolean {
+  return isOp(record) && record.facts.kind !== "random" && Object.keys(blocks).length === 0
 }
 
 /** Emits an operator once more, in the current block, on the copies of its inputs; its own sub-blocks are copied too. */
@@ -90,6 +197,10 @@ function again(op: Operator, variables: Map<Variable, Variable>): void {
 function copyBlock(block: Block, variables: Map<Variable, Variable>): Block {
   const { program } = block
   const copy = program.createBlock(program.currentBlock())
+  for (const param of block.params) {
+    const { shape, dtype } = param
+    variables.set(param, copy.addParam({ shape, dtype, name: program.uniqueName(param.name) }))
+  }
   program.within({ block: copy }, () => {
     for (const op of block.ops) again(op, variables)
     copy.setResults(block.results.map((result) => variables.get(result) ?? result))

@@ -43,6 +43,7 @@ export function appendOperator(spec: AppendSpec): Operator {
   const block = program.currentBlock()
   const { types, equalities } = guarded(record, spec.inputs, at, () => {
     checkSlots(record, spec.inputs)
+    checkVisible(block, spec.inputs)
     const rule = () => record.inferTypes(unwrapInputs(record, spec.inputs), spec.attrs, { blocks: spec.blocks ?? {} })
     const { result, equalities } = collectEqualities(rule)
     return { types: result, equalities }
@@ -82,6 +83,28 @@ export function commitOperator(op: Operator, names: Readonly<Record<string, stri
     }
   }
   block.addOp(op)
+}
+
+/**
+ * Adds variables to an output list of an operator that is in the program already: a gradient wants it to hand out more of what
+ * its blocks compute. Undone with everything else that a failing call did.
+ */
+export function extendOutputs(
+  op: Operator,
+  slot: string,
+  more: readonly (TensorType & { name: string })[],
+): Variable[] {
+  const { block } = op
+  const { program } = block
+  // A staged operator names and adds its outputs when it is committed.
+  const isStaged = op.position < 0
+  const outputs = more.map(({ name, ...type }) => {
+    const output = new Variable(block, isStaged ? null : freeName(program, name), type, op.site, program.role)
+    if (!isStaged) block.addVar(output)
+    return output
+  })
+  op.extend(slot, outputs)
+  return outputs
 }
 
 const suffixes = { forward: "tmp", backward: "grad", optimize: "update", schedule: "schedule" } as const
@@ -149,6 +172,20 @@ function checkSlots(record: OpRecord, inputs: Slots<Variable>): void {
   if (unknown !== undefined) {
     fail("CF_BAD_SLOT", `there is no input ${unknown}; the inputs are ${Object.keys(record.inputs).join(", ")}`)
   }
+}
+
+/** What a gradient rule builds may read what the engine will put something in the place of. */
+function checkVisible(block: Block, inputs: Slots<Variable>): void {
+  for (const input of Object.values(inputs).flat()) {
+    if (input.block === block || block.sees(input) || isStaged(block)) continue
+    fail("CF_BAD_ARGUMENT", `${input.name} belongs to a sub-block, and this operator stands outside of it`, {
+      fix: "let the function of the branch or loop answer it, and use what the branch or loop answers",
+    })
+  }
+}
+
+function isStaged(block: Block): boolean {
+  return block.staged !== null || (block.parent !== null && isStaged(block.parent))
 }
 
 /** Adds operator, inputs with their lines, and the operator's own line to an error of its rule. */

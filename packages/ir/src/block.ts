@@ -1,5 +1,7 @@
 // A block: variables by name and operators in order. Block 0 is global; others belong to operators and have results.
 
+import type { Shape } from "./dims.ts"
+import type { DType } from "./dtype.ts"
 import { fail, nearest } from "./errors.ts"
 import type { Operator } from "./operator.ts"
 import type { Program } from "./program.ts"
@@ -14,6 +16,8 @@ export class Block {
   readonly ops: Operator[] = []
   /** The operator that owns this block; null for the global one. */
   owner: Operator | null = null
+  /** Variables that the owner of a sub-block gives values before every run: a loop's carry, its slice of what is scanned. */
+  params: readonly Variable[] = []
   /** What a sub-block hands to its owner. */
   results: readonly Variable[] = []
   /** Where a gradient rule's operators wait until the engine has named and appended them. */
@@ -41,6 +45,11 @@ export class Block {
     return fail("CF_UNKNOWN_NAME", `the program has no variable "${name}"`, {
       fix: suggestion === undefined ? "list the names with [...block.vars.keys()]" : `did you mean "${suggestion}"?`,
     })
+  }
+
+  /** Whether operators of this block may read a variable: it belongs to this block or one around it. */
+  sees(variable: Variable): boolean {
+    return variable.block === this || (this.parent?.sees(variable) ?? false)
   }
 
   createVar(init: VariableInit & { name?: string | undefined }): Variable {
@@ -85,6 +94,22 @@ export class Block {
     this.ops.push(op)
     this.program.changed(() => {
       this.ops.pop()
+    })
+  }
+
+  /** Adds a variable that the owner of this sub-block gives a value before every run; to be called before it is appended. */
+  addParam(init: { shape: Shape; dtype: DType; name: string }): Variable {
+    const param = this.createVar({ ...init, stopGradient: false })
+    this.setParams([...this.params, param])
+    return param
+  }
+
+  /** @internal for readers and copies */
+  setParams(params: readonly Variable[]): void {
+    const before = this.params
+    this.params = Object.freeze([...params])
+    this.program.changed(() => {
+      this.params = before
     })
   }
 

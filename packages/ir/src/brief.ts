@@ -21,6 +21,7 @@ function briefBlock(block: Block, indent: string, roles: readonly Role[], lines:
     lines.push(indent + briefOperator(op))
     for (const [name, inner] of Object.entries(op.blocks)) {
       lines.push(`${indent}  ${nameText(name)}`)
+      if (inner.params.length > 0) lines.push(`${indent}    param ${namesText(inner.params)}`)
       briefBlock(inner, `${indent}    `, roles, lines)
     }
   }

@@ -1,4 +1,5 @@
-// Copies of programs: whole, for test, or pruned. Everything is rebuilt block by block; nothing is shared but records.
+// Copies of programs: whole, for test, or pruned. Everything is rebuilt block by block; nothing is shared but records. What
+// operators save for gradients is left out of copies in which nothing reads it.
 
 import type { Block } from "./block.ts"
 import type { Equality } from "./constraints.ts"
@@ -6,6 +7,7 @@ import { fail } from "./errors.ts"
 import { Operator, type StateWrite } from "./operator.ts"
 import type { Program } from "./program.ts"
 import type { OpRecord, Slots } from "./record.ts"
+import { withoutUnread } from "./saves.ts"
 import { Parameter, Variable } from "./variable.ts"
 
 export interface CopyOptions {
@@ -26,12 +28,23 @@ export function copyProgram(source: Program, target: Program, options: CopyOptio
   const live = source.blocks.filter((block) => block.index === 0 || isLive(block, keepOp))
   const kept = new Map(live.map((block) => [block, block.ops.filter(keepOp)]))
   const used = new Set<Variable>()
+  const outputs = new Map<Operator, Slots<Variable>>()
+  const results = new Map<Block, readonly Variable[]>()
+  // Outer blocks come first: what the owner of a block does not hand out, nothing in the block needs to save.
   for (const [block, ops] of kept) {
+    const handedOut = results.get(block) ?? block.results
+    const read = new Set([...ops.flatMap((op) => op.inputList()), ...handedOut])
     for (const op of ops) {
+      const { saves } = op.record
+      const trimmed = withoutUnread(op, saves === undefined ? [] : [saves.slot], (variable) => {
+        return read.has(variable) || keepVar(variable)
+      })
+      outputs.set(op, trimmed.outputs)
+      for (const inner of Object.values(op.blocks)) results.set(inner, trimmed.resultsOf(inner))
       const states = keptWrites(op, options).map(({ state }) => state)
-      for (const variable of [...op.inputList(), ...op.outputList(), ...states]) used.add(variable)
+      for (const variable of [...Object.values(trimmed.outputs).flat(), ...states]) used.add(variable)
     }
-    for (const result of block.results) used.add(result)
+    for (const variable of [...block.params, ...read]) used.add(variable)
   }
   const variables = new Map<Variable, Variable>()
   const operators = new Map<Operator, Operator>()
@@ -66,12 +79,13 @@ export function copyProgram(source: Program, target: Program, options: CopyOptio
         site: op.site,
         equalities,
       }
-      const made = new Operator(copy, init, mapSlots(op.outputs))
+      const made = new Operator(copy, init, mapSlots(outputs.get(op) ?? op.outputs))
       if (options.forTest !== true) made.isLoss = op.isLoss
       operators.set(op, made)
       copy.addOp(made)
     }
-    copy.setResults(block.results.map(lookUp))
+    copy.setParams(block.params.map(lookUp))
+    copy.setResults((results.get(block) ?? block.results).map(lookUp))
   }
   linkGradients(variables)
   linkOperators(operators)

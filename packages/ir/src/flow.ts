@@ -9,6 +9,8 @@ import type { Variable } from "./variable.ts"
 
 interface Frame {
   block: Block
+  /** What the owner of the block lists among its inputs; null for a block without owner. */
+  listed: ReadonlySet<Variable> | null
   position: number
   /** Blocks of the operator at hand that are still to be walked; null before it is looked at. */
   inner: Block[] | null
@@ -23,22 +25,24 @@ export function verifyFlow(program: Program): void {
 }
 
 function verifyTree(root: Block, defined: Set<Variable>): void {
-  const frames: Frame[] = [{ block: root, position: 0, inner: null }]
+  const frames: Frame[] = [frameOf(root)]
+  for (const param of root.params) defined.add(param)
   for (let frame = frames.at(-1); frame !== undefined; frame = frames.at(-1)) {
     const { block, position } = frame
     const op = block.ops[position]
     if (op === undefined) {
-      for (const result of block.results) verifyRead(block, result, null, defined)
+      for (const result of block.results) verifyRead(frame, result, null, defined)
       frames.pop()
       continue
     }
     if (frame.inner === null) {
-      for (const input of op.inputList()) verifyRead(block, input, op, defined)
+      for (const input of op.inputList()) verifyRead(frame, input, op, defined)
       frame.inner = Object.values(op.blocks).reverse()
     }
     const next = frame.inner.pop()
     if (next !== undefined) {
-      frames.push({ block: next, position: 0, inner: null })
+      for (const param of next.params) defined.add(param)
+      frames.push(frameOf(next))
       continue
     }
     for (const output of op.outputList()) defined.add(output)
@@ -47,25 +51,30 @@ function verifyTree(root: Block, defined: Set<Variable>): void {
   }
 }
 
+function frameOf(block: Block): Frame {
+  const { owner } = block
+  return { block, listed: owner === null ? null : new Set(owner.inputList()), position: 0, inner: null }
+}
+
 /** `reader` is null for what a block hands to its owner. */
-function verifyRead(block: Block, variable: Variable, reader: Operator | null, defined: ReadonlySet<Variable>): void {
+function verifyRead(
+  { block, listed }: Frame,
+  variable: Variable,
+  reader: Operator | null,
+  defined: ReadonlySet<Variable>,
+): void {
   const refuse = (why: string): never => {
     if (reader !== null) return refuseOperator(reader, why)
     const text = `the results of block ${block.index}: ${why}`
     return block.owner === null ? refuseVariable(variable, text) : refuseOperator(block.owner, text)
   }
-  if (!isVisible(block, variable)) refuse(`it reads ${variable.name}, which is not visible in block ${block.index}`)
+  if (!block.sees(variable)) refuse(`it reads ${variable.name}, which is not visible in block ${block.index}`)
   if (!variable.persistable && !variable.isData && !defined.has(variable)) {
     refuse(`it reads ${variable.name} before anything assigns it`)
   }
-  const { owner } = block
-  if (variable.block !== block && owner !== null && !owner.inputList().includes(variable)) {
-    refuse(`it reads ${variable.name} of an outer block, which the inputs of its owner ${owner.type} do not list`)
+  if (variable.block !== block && listed?.has(variable) === false) {
+    refuse(
+      `it reads ${variable.name} of an outer block, which the inputs of its owner ${block.owner?.type} do not list`,
+    )
   }
-}
-
-function isVisible(block: Block, variable: Variable): boolean {
-  let scope: Block | null = block
-  while (scope !== null && scope !== variable.block) scope = scope.parent
-  return scope !== null
 }

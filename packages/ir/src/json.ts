@@ -36,6 +36,8 @@ export interface BlockJson {
   parent: number | null
   vars: VariableJson[]
   ops: OperatorJson[]
+  /** Of a sub-block: what its owner gives values, and what it hands out. */
+  params?: string[]
   results?: string[]
 }
 
@@ -95,11 +97,13 @@ export function programToJson(program: Program): ProgramJson {
 }
 
 function blockJson(block: Block, positions: ReadonlyMap<Operator, [number, number]>): BlockJson {
+  const params = block.params.map((param) => param.name)
   const results = block.results.map((result) => result.name)
   return {
     parent: block.parent?.index ?? null,
     vars: declaredVariables(block).map(variableJson),
     ops: block.ops.map((op) => operatorJson(op, positions)),
+    ...(params.length > 0 && { params }),
     ...(results.length > 0 && { results }),
   }
 }

@@ -35,7 +35,6 @@ export class Operator {
   readonly record: OpRecord
   /** Index in its block. */
   position = -1
-  readonly outputs: Slots<Variable>
   readonly attrs: Attrs
   readonly blocks: Readonly<Record<string, Block>>
   readonly writes: readonly StateWrite[]
@@ -46,6 +45,7 @@ export class Operator {
   /** Equalities of dimensions that are checked when symbols are bound. */
   readonly equalities: readonly Equality[]
   #inputs: Slots<Variable>
+  #outputs: Slots<Variable>
   #derivedFrom: Operator | null
   #isLoss = false
 
@@ -54,7 +54,7 @@ export class Operator {
     this.block = block
     this.record = init.record
     this.#inputs = Object.freeze(init.inputs)
-    this.outputs = Object.freeze(outputs)
+    this.#outputs = Object.freeze(outputs)
     this.attrs = Object.freeze(init.attrs)
     this.blocks = Object.freeze(init.blocks)
     this.writes = Object.freeze(init.writes)
@@ -102,12 +102,30 @@ export class Operator {
     return this.#inputs
   }
 
+  get outputs(): Slots<Variable> {
+    return this.#outputs
+  }
+
+  /** @internal adds variables to an output list: see `extendOutputs` */
+  extend(slot: string, outputs: readonly Variable[]): void {
+    const before = this.#outputs
+    this.#outputs = Object.freeze({ ...before, [slot]: [...(before[slot] ?? []), ...outputs] })
+    for (const output of outputs) output.producer = this
+    this.block.program.changed(() => {
+      this.#outputs = before
+    })
+  }
+
+  /** @internal of an operator that no plan has seen yet: read other variables */
+  mapInputs(now: (variable: Variable) => Variable): void {
+    this.#inputs = Object.freeze(
+      Object.fromEntries(Object.entries(this.#inputs).map(([slot, variables]) => [slot, variables.map(now)])),
+    )
+  }
+
   /** @internal of an operator that is still staged: read `to` where it reads `from` */
   replaceInput(from: Variable, to: Variable): void {
-    const swap = (variable: Variable) => (variable === from ? to : variable)
-    this.#inputs = Object.freeze(
-      Object.fromEntries(Object.entries(this.#inputs).map(([slot, variables]) => [slot, variables.map(swap)])),
-    )
+    this.mapInputs((variable) => (variable === from ? to : variable))
   }
 
   /** @internal for copies and readers, where the forward operator may be made later */
@@ -120,7 +138,7 @@ export class Operator {
   }
 
   outputList(): Variable[] {
-    return Object.values(this.outputs).flat()
+    return Object.values(this.#outputs).flat()
   }
 
   toString(): string {

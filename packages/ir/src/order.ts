@@ -5,13 +5,15 @@ import type { Block } from "./block.ts"
 import type { Operator } from "./operator.ts"
 import { Variable } from "./variable.ts"
 
-/** Variables without a producer where they were made, between the operators that declare all others. */
+/** Parameters of the block first; other variables without a producer where they were made, between the operators. */
 export function declarations(block: Block): (Variable | Operator)[] {
-  const items: (Variable | Operator)[] = []
+  const items: (Variable | Operator)[] = [...block.params]
+  const params = new Set(block.params)
   const placed = new Set<Operator>()
   let next = 0
   for (const variable of block.vars.values()) {
     const { producer } = variable
+    if (params.has(variable)) continue
     if (producer === null || producer.block !== block) items.push(variable)
     else {
       while (!placed.has(producer) && next < block.ops.length) next = place(block, next, placed, items)

@@ -8,7 +8,7 @@ import { type BlockJson, jsonVersion, type OperatorJson, type ProgramJson, type 
 import type { Role } from "./operator.ts"
 import { Program } from "./program.ts"
 import { readProgram } from "./reader.ts"
-import { readDeclaration, readOperatorLine, readRole } from "./statement.ts"
+import { type DeclarationKind, readDeclaration, readOperatorLine, readRole } from "./statement.ts"
 
 export function parseProgram(text: string): Program {
   const reader = new TextReader()
@@ -109,7 +109,8 @@ class TextReader {
       case "state":
       case "parameter":
       case "variable":
-        return this.#addVariable(line, frame, readDeclaration(line, word, frame.role))
+      case "param":
+        return this.#addVariable(line, frame, this.#declaration(line, frame, word))
       case "block":
         return this.#readBlock(line, frame, indent)
       case "return":
@@ -125,6 +126,12 @@ class TextReader {
       default:
         line.fail(`"${word}" is neither the name of an output, which ":" follows, nor a keyword`)
     }
+  }
+
+  #declaration(line: Cursor, frame: Frame, word: DeclarationKind): VariableJson {
+    const variable = readDeclaration(line, word, frame.role)
+    if (word === "param") frame.json.params = [...(frame.json.params ?? []), variable.name]
+    return variable
   }
 
   #readBlock(line: Cursor, frame: Frame, indent: number): void {

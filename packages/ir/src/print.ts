@@ -9,7 +9,7 @@
 //
 // One line per variable without a producer and per operator; what has its default value is left out. "-- role" opens a
 // part. A sole output is in slot z; all others are written (mean: a : float32[], parts: [b : …, c : …]) = ….
-// State has stopGradient=true unless said, as data has.
+// State has stopGradient=true unless said, as data has. "param" declares what the owner of a block gives a value.
 
 import type { Block } from "./block.ts"
 import { briefText } from "./brief.ts"
@@ -29,7 +29,11 @@ export interface PrintOptions {
 }
 
 export function printProgram(program: Program, options: PrintOptions = {}): string {
-  if (options.brief === true) return briefText(program, options.roles)
+  return options.brief === true ? briefText(program, options.roles) : fullText(program)
+}
+
+/** All there is to say: what a Program is as a string. */
+export function fullText(program: Program): string {
   const { randomSeed, streams, freshSymbols } = program
   const counters = { randomSeed, streams, freshSymbols }
   const flags = Object.entries(counters).flatMap(([key, count]) => (count === 0 ? [] : [`${key}=${count}`]))
@@ -62,7 +66,7 @@ function printBlock(block: Block, indent: string, outer: Role, sheet: Sheet): vo
       role = item.role
       lines.push(`${indent}-- ${role}`)
     }
-    if (!(item instanceof Operator)) lines.push(indent + declarationText(item))
+    if (!(item instanceof Operator)) lines.push(indent + declarationText(item, block))
     else {
       lines.push(indent + operatorText(item, positions))
       for (const [name, inner] of Object.entries(item.blocks)) {
@@ -75,9 +79,9 @@ function printBlock(block: Block, indent: string, outer: Role, sheet: Sheet): vo
     lines.push(`${indent}return ${block.results.map((result) => nameText(result.name)).join(", ")}`)
 }
 
-function declarationText(variable: Variable): string {
+function declarationText(variable: Variable, block: Block): string {
   const { initialValue } = variable
-  const kind = kindOf(variable)
+  const kind = block.params.includes(variable) ? "param" : kindOf(variable)
   const words = [kind, `${typed(variable)}${initialValue === undefined ? "" : ` = ${numberText(initialValue)}`}`]
   if (kind === "data" && variable.persistable) words.push("persistable")
   if (variable instanceof Parameter) words.push(...parameterFlags(variable))

@@ -7,7 +7,7 @@ import { type Dim, symbol } from "./dims.ts"
 import { fail } from "./errors.ts"
 import { programToJson, type ProgramJson } from "./json.ts"
 import type { Operator, Role } from "./operator.ts"
-import { printProgram } from "./print.ts"
+import { fullText } from "./print.ts"
 import { readProgram } from "./reader.ts"
 import { openUntilReturn } from "./site.ts"
 import { Parameter, Variable } from "./variable.ts"
@@ -19,6 +19,8 @@ interface Position {
   scope: string
   /** "fc_0" while the layer fc_0 builds its operators. */
   stem: string | null
+  /** Makes the number by which draws of one run of the loops around here differ from those of another; null outside of loops. */
+  trip: (() => Variable) | null
 }
 
 export class Program {
@@ -38,7 +40,7 @@ export class Program {
   constructor() {
     const global = new Block(this, 0, null)
     this.blocks.push(global)
-    this.#position = { block: global, role: "forward", derivedFrom: null, scope: "", stem: null }
+    this.#position = { block: global, role: "forward", derivedFrom: null, scope: "", stem: null, trip: null }
   }
 
   globalBlock(): Block {
@@ -69,6 +71,10 @@ export class Program {
 
   get stem(): string | null {
     return this.#position.stem
+  }
+
+  get trip(): (() => Variable) | null {
+    return this.#position.trip
   }
 
   /** Rises with every change; plans are cached by it. */
@@ -258,7 +264,7 @@ export class Program {
   }
 
   toString(): string {
-    return printProgram(this)
+    return fullText(this)
   }
 
   toJSON(): ProgramJson {

@@ -55,6 +55,7 @@ function build(json: ProgramJson, target: Program): void {
   // Inner blocks first: an operator takes its blocks when it is made.
   for (const [block, blockJson] of pairs.toReversed()) {
     for (const op of blockJson.ops) block.addOp(makeOperator(block, op, blocks, find))
+    if (blockJson.params !== undefined) block.setParams(blockJson.params.map(find))
     if (blockJson.results !== undefined) block.setResults(blockJson.results.map(find))
   }
   for (const [block, blockJson] of pairs) {

@@ -61,6 +61,13 @@ export interface OpRecord {
   readonly attrs: Readonly<Record<string, AttrKind>>
   /** Input slot of a state → output slot of its new value. */
   readonly writes: Readonly<Record<string, string>>
+  /**
+   * An output list that hands out the last results of a block, one by one. Gradients add to it; copies for another purpose and
+   * plans leave out those that nothing reads. Plans do so with the lists `before` it, too, which hand out the results before these.
+   */
+  readonly saves?:
+    | { readonly slot: string; readonly block: string; readonly before?: readonly string[] | undefined }
+    | undefined
   /** Set on the placeholder of an operator read from a file whose record is not attached yet. */
   readonly unresolved?: true
   inferTypes(inputs: Readonly<Record<string, unknown>>, attrs: Attrs, context: InferContext): TypeBySlot

@@ -16,6 +16,7 @@ interface Entry {
 export function checkReferences(program: ProgramJson, refuse: Refuse): void {
   const owners = checkBlocks(program, refuse)
   const entries = declare(program, refuse)
+  checkParams(program, entries, refuse)
   checkProducers(program, entries, refuse)
   checkLinks(program, entries, refuse)
   checkOrder(program, owners, entries, refuse)
@@ -64,6 +65,20 @@ function declare({ blocks }: ProgramJson, refuse: Refuse): Map<string, Entry> {
   return entries
 }
 
+/** What the owner of a block gives a value is there from the block's start. */
+function checkParams({ blocks }: ProgramJson, entries: ReadonlyMap<string, Entry>, refuse: Refuse): void {
+  blocks.forEach(({ params = [] }, index) =>
+    params.forEach((name, position) => {
+      const path = `blocks[${index}].params[${position}]`
+      const entry = find(entries, name, path, refuse)
+      if (index === 0) refuse(path, "gives the global block a parameter, which only blocks of operators have")
+      if (entry.block !== index) refuse(path, `names "${name}", which block ${entry.block} declares, not ${index}`)
+      if (entry.isDefined) refuse(path, `names "${name}", which is data or state, or a parameter already`)
+      entry.isDefined = true
+    }),
+  )
+}
+
 function find(entries: ReadonlyMap<string, Entry>, name: string, path: string, refuse: Refuse): Entry {
   const entry = entries.get(name)
   if (entry !== undefined) return entry
@@ -94,7 +109,8 @@ function checkProducers(program: ProgramJson, entries: ReadonlyMap<string, Entry
       const entry = find(entries, output.name, output.path, refuse)
       const other = producers.get(output.name)
       if (other !== undefined) refuse(output.path, `assigns "${output.name}", which ${other} assigns already`)
-      if (entry.isDefined) refuse(output.path, `assigns "${output.name}", but data and state have no producer`)
+      if (entry.isDefined)
+        refuse(output.path, `assigns "${output.name}", but data, state and parameters of blocks have no producer`)
       if (entry.block !== block)
         refuse(output.path, `assigns "${output.name}", which block ${entry.block} declares, not ${block}`)
       producers.set(output.name, path)

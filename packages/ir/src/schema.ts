@@ -68,12 +68,13 @@ function pathText(path: readonly (string | number)[]): string {
 }
 
 function readBlock(block: Field): BlockJson {
-  block.keys(["parent", "vars", "ops"], ["results"])
+  block.keys(["parent", "vars", "ops"], ["params", "results"])
   const parent = block.at("parent")
   return {
     parent: parent.value === null ? null : parent.integer(),
     vars: block.at("vars").items().map(readVariable),
     ops: block.at("ops").items().map(readOperator),
+    ...block.optional("params", readNames),
     ...block.optional("results", readNames),
   }
 }

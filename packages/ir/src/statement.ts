@@ -13,12 +13,10 @@ export function readRole(line: Cursor): Role {
   return roles.find((role) => role === word) ?? line.fail(`a part is one of ${roles.join(", ")}, got ${word}`)
 }
 
+export type DeclarationKind = "data" | "state" | "parameter" | "param" | "variable"
+
 /** `parameter fc_0.w_0 : float32[13, 1] trainable=false`, behind its first word. */
-export function readDeclaration(
-  line: Cursor,
-  kind: "data" | "state" | "parameter" | "variable",
-  role: Role,
-): VariableJson {
+export function readDeclaration(line: Cursor, kind: DeclarationKind, role: Role): VariableJson {
   const variable: VariableJson = { name: line.name(), ...readType(line), ...(role !== "forward" && { role }) }
   if (kind === "data") variable.isData = true
   if (kind === "state") variable.stopGradient = true

@@ -48,6 +48,14 @@ function verifyBlock(program: Program, block: Block, index: number): void {
     if (variable.block !== block)
       refuseVariable(variable, `it is listed in block ${index} but belongs to block ${variable.block.index}`)
   }
+  if (index === 0 && block.params.length > 0)
+    refuse("must have no parameters: it has no owner that could give them values")
+  if (new Set(block.params).size < block.params.length) refuse("has a variable for a parameter twice")
+  for (const param of block.params) {
+    if (param.block !== block) refuseVariable(param, `it is a parameter of block ${index}, which it does not belong to`)
+    if (param.producer !== null || param.isData || param.persistable)
+      refuseVariable(param, "a parameter of a block must be no data, no state, and without producer")
+  }
   for (const op of block.ops) {
     if (op.block !== block) refuseOperator(op, `it stands in block ${index}, but was made for another block`)
   }

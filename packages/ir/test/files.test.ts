@@ -144,7 +144,7 @@ describe("refused files", () => {
       `"CF_BAD_JSON  Program.fromJSON: blocks[0].ops[1].outputs.z[0] assigns "mul_0.tmp_0", which blocks[0].ops[0] assigns already"`,
     )
     expect(refused("blocks.0.ops.1.outputs.z.0", "w")).toMatchInlineSnapshot(
-      `"CF_BAD_JSON  Program.fromJSON: blocks[0].ops[1].outputs.z[0] assigns "w", but data and state have no producer"`,
+      `"CF_BAD_JSON  Program.fromJSON: blocks[0].ops[1].outputs.z[0] assigns "w", but data, state and parameters of blocks have no producer"`,
     )
     expect(refused("blocks.0.vars.0.gradientOf", "nobody")).toMatchInlineSnapshot(
       `"CF_BAD_JSON  Program.fromJSON: blocks[0].vars[0].gradientOf names "nobody", which no variable has"`,

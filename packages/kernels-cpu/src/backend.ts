@@ -101,6 +101,7 @@ class CpuPlan implements LoadedPlan {
 
   runSync(): void {
     if (this.#generation !== this.#memory.generation) this.#bind()
+    this.#at = null
     try {
       for (let i = 0; i < this.#runs.length; i++) this.#runs[i]!()
     } catch (error) {
@@ -156,9 +157,10 @@ class CpuPlan implements LoadedPlan {
       if (!op.facts.canFail) return [run]
       return [
         () => {
+          const outer = this.#at
           this.#at = op
           run()
-          this.#at = null
+          this.#at = outer
         },
       ]
     })
@@ -204,6 +206,7 @@ class CpuPlan implements LoadedPlan {
       run: () => {
         for (let i = 0; i < runs.length; i++) runs[i]!()
       },
+      params: block.params.map((id) => this.#tensor(id)),
       results: block.results.map((id) => this.#tensor(id)),
     }
   }

@@ -24,6 +24,8 @@ export interface HostTensor {
 /** A sub-block of a control-flow operator. */
 export interface HostBlock {
   run(): void
+  /** To be written before every run. */
+  readonly params: readonly HostTensor[]
   readonly results: readonly HostTensor[]
 }
 

@@ -81,7 +81,7 @@ test("the step is read when the kernel runs, not when it is bound", () => {
   const z = tensor([4], [0, 0, 0, 0], "float32")
   const attrs = { shape: [4], dtype: "float32", min: 0, max: 1, seed: 1, stream: 0 } as const
   const run = kernels.uniformRandom({
-    inputs: { step },
+    inputs: { trip: undefined, step },
     outputs: { z },
     attrs,
     workspace: allocate("float32", 0),

@@ -90,6 +90,11 @@ export interface DifferentiateRequest {
   wrt: readonly Variable[]
 }
 
+export interface PullBackRequest extends DifferentiateRequest {
+  /** What stands in the current block for a variable of `block`: asked for each one that the gradients read. */
+  read: (variable: Variable) => Variable
+}
+
 export interface GradContext {
   /** The forward operator that is differentiated. */
   readonly op: Operator
@@ -100,6 +105,11 @@ export interface GradContext {
    * the targets do not depend on them. It reads outer variables directly; the rule lists them as captures.
    */
   readonly differentiate: (block: Block, request: DifferentiateRequest) => Block
+  /**
+   * For loops, whose blocks run often: emits into the current block the gradients of `wrt` through one run of `block`, null where
+   * the targets do not depend on one. Values of `block` are not computed again but asked for: see `read`.
+   */
+  readonly pullBack: (block: Block, request: PullBackRequest) => (Variable | null)[]
 }
 
 export type GradRule<I extends InputSignature, O extends OutputSignature, A extends AttrSignature> = (
@@ -143,8 +153,12 @@ export interface OpFactsRule {
   readonly aliases?: string | undefined
   /** The input that the only output repeats, broadcast to its shape. */
   readonly stretches?: string | undefined
+  /** Of an op that reorders axes: axis i of the only output is axis permutes[i] of the only input. */
+  readonly permutes?: ((attrs: Attrs) => readonly number[]) | undefined
   /** The value of every element of the only output. */
   readonly constant?: ((attrs: Attrs) => Dim) | undefined
+  /** How often its sub-blocks run, if that is known: once unless said. */
+  readonly repeats?: ((attrs: Attrs) => Dim) | undefined
   /** Whether a kernel may refuse its inputs' values (an index out of range). */
   readonly canFail?: boolean | undefined
 }
@@ -196,6 +210,12 @@ interface Definition<N extends string, I extends InputSignature, O extends Outpu
   attrs?: A
   /** Input slot of a state → output slot of its new value. */
   writes?: { readonly [S in keyof I]?: SingleName<O[number]> }
+  /** An output list that hands out the last results of a block: what gradients want to be kept of it. */
+  saves?: {
+    readonly slot: ListName<O[number]>
+    readonly block: string
+    readonly before?: readonly ListName<O[number]>[]
+  }
   infer: (inputs: InputsOf<I, TensorType>, attrs: AttrsOf<A>, context: InferContext) => OutputsOf<O, TensorType>
   grad: GradRule<I, O, A> | NoRule
 }
@@ -264,6 +284,7 @@ function finish<
     outputs: def.outputs,
     attrs: def.attrs ?? ({} as A),
     writes: { ...def.writes } as Record<string, string>,
+    saves: def.saves,
     // The casts below are the price of typed rules: engines hold ops of all signatures in one list and call them with what
     // the same signature, read at run time, says is there.
     inferTypes: def.infer as unknown as (inputs: object, attrs: object, context: InferContext) => TypeBySlot,

@@ -1,7 +1,7 @@
 // Documentation and samples of an op. They sit beside the record, but bundlers drop them: only docs and tests read them.
 
-import type { Attrs, DType } from "@counterflow/ir"
-import type { InputSignature, Op } from "./define.ts"
+import type { Attrs, Block, DType, Program } from "@counterflow/ir"
+import type { InputSignature, InputsOf, Op } from "./define.ts"
 
 /** Values an input is drawn from, kept away from kinks and poles. */
 export interface Domain {
@@ -28,6 +28,8 @@ export interface Sample<I extends InputSignature = InputSignature> {
   /** Shape (float, values of about −2…2) or a fuller description, a list of them for a list input; absent optional inputs are left out. */
   readonly in: { readonly [S in keyof I]?: InputSample | readonly InputSample[] }
   readonly attrs?: Attrs
+  /** The sub-blocks of an op that has some, built in the program of its inputs. */
+  readonly blocks?: (inputs: InputsOf<I>, program: Program) => Readonly<Record<string, Block>>
   /** What this sample shows, when that is not obvious. */
   readonly note?: string
 }

@@ -31,9 +31,9 @@ export interface DropoutOptions {
 export function dropout(x: Variable, options: DropoutOptions = {}): Variable {
   const { dropoutProb = 0.5, isTest = false, seed, dropoutImplementation = "upscaleInTrain" } = options
   return site(dropout, () =>
-    withDraw(x.program, seed, "dropout", (step, key) => {
+    withDraw(x.program, seed, "dropout", (counters, key) => {
       const attrs = { dropoutProb, isTest, dropoutImplementation, ...key }
-      return emit(dropoutOp, { x, step }, attrs, dropout).y
+      return emit(dropoutOp, { x, ...counters }, attrs, dropout).y
     }),
   )
 }
@@ -57,7 +57,7 @@ function scaleKept(x: Variable, attrs: DropoutAttrs): Variable {
 
 export const dropoutOp = /*#__PURE__*/ composite({
   name: "dropout",
-  inputs: { x: "tensor", step: "state" },
+  inputs: { x: "tensor", step: "state", trip: "index?" },
   outputs: ["y", "mask"],
   attrs: {
     dropoutProb: "number",
@@ -85,12 +85,12 @@ export const dropoutOp = /*#__PURE__*/ composite({
     if (dy === null) return { x: null }
     return { x: attrs.isTest ? scaleKept(dy, attrs) : where(mask, scaleKept(dy, attrs), 0) }
   },
-  decompose: ({ x, step }, attrs) => {
+  decompose: ({ x, step, trip }, attrs) => {
     const { shape, program } = x
     if (attrs.isTest) return { y: scaleKept(x, attrs), mask: fillConstant({ shape, value: 1, dtype: "bool", program }) }
     const { seed, stream, dropoutProb } = attrs
     const draw = { shape, dtype: "float32", min: 0, max: 1, seed, stream } as const
-    const mask = greaterEqual(emit(uniformRandomOp, { step }, draw, dropout).z, dropoutProb)
+    const mask = greaterEqual(emit(uniformRandomOp, { step, trip }, draw, dropout).z, dropoutProb)
     return { y: where(mask, scaleKept(x, attrs), 0), mask }
   },
 })

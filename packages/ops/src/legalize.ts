@@ -24,6 +24,7 @@ import {
   unwrapOutputs,
   type VarId,
   type Variable,
+  withoutUnread,
   withSite,
 } from "@counterflow/ir"
 import { add } from "./arithmetic.ts"
@@ -55,6 +56,8 @@ class Lowering {
   /** Outputs of expanded composites → the variables that take their place. */
   readonly #standIns: Map<Variable, Variable> = new Map()
   readonly #constraints: LoweredConstraint[] = []
+  /** What the operators that are kept read, and what is fetched or handed out. */
+  readonly #read: Set<Variable> = new Set()
   /** The step counter, once something draws. */
   #randomStep: Variable | null = null
 
@@ -66,12 +69,15 @@ class Lowering {
   run(fetches: readonly string[]): LoweredProgram {
     const block = this.#program.globalBlock()
     const live = liveOperators(block, fetches)
+    for (const name of fetches) this.#read.add(block.var(name))
+    this.#noteReads(live)
     // All data variables take part: an unneeded feed still binds symbols.
     for (const variable of block.vars.values()) if (variable.isData) this.#id(variable)
     const ops = live.flatMap((op) => this.#lower(op))
     const written = lastWrites(live)
     if (this.#randomStep !== null) ops.push(...this.#advance(this.#randomStep, written))
     for (const write of written) ops.push(...this.#separate(write))
+    for (const name of fetches) ops.push(...this.#keepOld(block.var(name), written))
     const commits = written.map(({ state, value }) => ({ state: this.#id(state), value: this.#id(value) }))
     const names = new Map<string, VarId>()
     for (const name of fetches) names.set(name, this.#id(block.var(name)))
@@ -79,7 +85,18 @@ class Lowering {
       const id = this.#ids.get(this.#standIn(variable))
       if (id !== undefined) names.set(variable.name, id)
     }
-    return { version: 1, vars: this.#vars, block: { ops, results: [] }, names, commits, constraints: this.#constraints }
+    return {
+      version: 1,
+      vars: this.#vars,
+      block: { ops, params: [], results: [] },
+      names,
+      commits,
+      constraints: this.#constraints,
+    }
+  }
+
+  #noteReads(live: readonly Operator[]): void {
+    for (const op of live) for (const input of op.inputList()) this.#read.add(input)
   }
 
   #advance(step: Variable, written: Written[]): LoweredOp[] {
@@ -98,6 +115,15 @@ class Lowering {
     return ops.flatMap((op) => this.#lower(op))
   }
 
+  /** A fetch that is a state by another name: the value at the start of the step, not the committed one, so a copy. */
+  #keepOld(fetch: Variable, written: readonly Written[]): LoweredOp[] {
+    const state = this.#standIn(fetch)
+    if (state === fetch || !written.some((write) => write.state === state)) return []
+    const { result, ops } = this.#staged(() => assign(state))
+    this.#standIns.set(fetch, result)
+    return ops.flatMap((op) => this.#lower(op))
+  }
+
   #lower(op: Operator): LoweredOp[] {
     const record = recordOf(op)
     const origin = { type: originOf(op).type, role: op.role, scope: op.scope, site: op.site }
@@ -108,12 +134,15 @@ class Lowering {
       Object.fromEntries(
         Object.entries(variables).map(([slot, list]) => [slot, list.map((variable) => this.#id(variable))]),
       )
-    const blocks = Object.entries(op.blocks).map(([name, block]) => [name, this.#lowerBlock(block)] as const)
+    const { outputs, resultsOf } = withoutUnread(op, stackSlots(op), (variable) => this.#read.has(variable))
+    const blocks = Object.entries(op.blocks).map(
+      ([name, inner]) => [name, this.#lowerBlock(inner, resultsOf(inner))] as const,
+    )
     return [
       {
         type: record.name,
         inputs: slots(op.inputs),
-        outputs: slots(op.outputs),
+        outputs: slots(outputs),
         listInputs: Object.entries(record.inputs).flatMap(([slot, kind]) => (isList(kind) ? [slot] : [])),
         listOutputs: outputSlots(record).flatMap(({ slot, isList: list }) => (list ? [slot] : [])),
         attrs: seeded(op.attrs, this.#program.randomSeed),
@@ -158,13 +187,19 @@ class Lowering {
     }
   }
 
-  #lowerBlock(block: Block): LoweredBlock {
+  #lowerBlock(block: Block, results: readonly Variable[]): LoweredBlock {
     const live = operatorsFor(
       block,
-      block.results.map((result) => result.producer),
+      results.map((result) => result.producer),
     )
+    for (const result of results) this.#read.add(result)
+    this.#noteReads(live)
     const ops = live.flatMap((op) => this.#lower(op))
-    return { ops, results: block.results.map((result) => this.#id(result)) }
+    return {
+      ops,
+      params: block.params.map((param) => this.#id(param)),
+      results: results.map((result) => this.#id(result)),
+    }
   }
 
   #standIn(variable: Variable): Variable {
@@ -233,13 +268,18 @@ function lastWrites(ops: readonly Operator[]): Written[] {
   return [...last].map(([state, value]) => ({ state, value }))
 }
 
+/** Output lists of which a plan leaves out what nothing reads. */
+function stackSlots({ record: { saves } }: Operator): readonly string[] {
+  return saves === undefined ? [] : [...(saves.before ?? []), saves.slot]
+}
+
 /** A draw without a seed of its own takes the program's. */
 function seeded(attrs: Attrs, programSeed: number): Attrs {
   return attrs["seed"] === null ? { ...attrs, seed: programSeed } : attrs
 }
 
 function factsOf(op: Operator, record: Op): OpFacts {
-  const { kind, flops, aliases, stretches, constant, canFail } = record.facts
+  const { kind, flops, aliases, stretches, permutes, constant, repeats, canFail } = record.facts
   const slots = Object.keys(record.inputs).map((slot) => [slot, { op: "input", slot }] as const)
   const scalar: Scalar | null = record.scalar?.(Object.fromEntries(slots), op.attrs) ?? null
   return {
@@ -252,7 +292,9 @@ function factsOf(op: Operator, record: Op): OpFacts {
     ...(scalar === null ? {} : { scalar }),
     ...(aliases === undefined ? {} : { aliases }),
     ...(stretches === undefined ? {} : { stretches }),
+    ...(permutes === undefined ? {} : { permutes: permutes(op.attrs) }),
     ...(constant === undefined ? {} : { constant: constant(op.attrs) }),
+    ...(repeats === undefined ? {} : { repeats: repeats(op.attrs) }),
   }
 }
 

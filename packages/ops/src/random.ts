@@ -2,6 +2,8 @@
 // the same numbers on every backend, can be replayed, and recomputes a draw instead of keeping it.
 //
 //   Philox4x32-10   key = seed (the program's where it is null)   counter = [stream, step, trip, block]
+//
+// `trip` tells the runs of the loops around a draw apart; outside of loops it is absent, and 0.
 
 import {
   defaultMainProgram,
@@ -60,28 +62,37 @@ export interface DrawKey {
   readonly stream: number
 }
 
+/** The counters that a draw reads. */
+export interface DrawCounters {
+  readonly step: Variable
+  readonly trip: Variable | undefined
+}
+
 /** All or nothing: emits a draw with the state it reads, a checked seed and a stream of the program that no other draw has. */
 export function withDraw<T>(
   program: Program,
   seed: number | null | undefined,
   op: string,
-  body: (step: Variable, key: DrawKey) => T,
+  body: (counters: DrawCounters, key: DrawKey) => T,
 ): T {
   if (seed !== null && seed !== undefined && !Number.isSafeInteger(seed)) {
     fail("CF_BAD_ATTRIBUTE", `seed must be a safe integer, or null for the program's, got ${String(seed)}`, { op })
   }
-  return program.transaction(() => body(randomStep(program), { seed: seed ?? null, stream: program.takeStream() }))
+  return program.transaction(() => {
+    const counters = { step: randomStep(program), trip: program.trip?.() }
+    return body(counters, { seed: seed ?? null, stream: program.takeStream() })
+  })
 }
 
 function draw(
   options: DrawOptions,
   op: string,
-  body: (step: Variable, attrs: DrawKey & { shape: Shape }) => Variable,
+  body: (counters: DrawCounters, attrs: DrawKey & { shape: Shape }) => Variable,
 ): Variable {
   const { shape, seed, program = defaultMainProgram() } = options
   const bad = shape.find((dim) => typeof dim === "number" && (!Number.isSafeInteger(dim) || dim < 0))
   if (bad !== undefined) fail("CF_BAD_ATTRIBUTE", `shape must hold sizes of at least 0, got ${String(bad)}`, { op })
-  return withDraw(program, seed, op, (step, key) => body(step, { ...key, shape }))
+  return withDraw(program, seed, op, (counters, key) => body(counters, { ...key, shape }))
 }
 
 function drawnType(shape: readonly Dim[], dtype: DType): TensorType {
@@ -123,14 +134,14 @@ export function uniform(options: DrawOptions & { min?: number; max?: number; dty
     draw(
       options,
       "uniform",
-      (step, attrs) => emit(uniformRandomOp, { step }, { ...attrs, min, max, dtype }, uniform).z,
+      (counters, attrs) => emit(uniformRandomOp, counters, { ...attrs, min, max, dtype }, uniform).z,
     ),
   )
 }
 
 export const uniformRandomOp = /*#__PURE__*/ primitive({
   name: "uniformRandom",
-  inputs: { step: "state" },
+  inputs: { step: "state", trip: "index?" },
   outputs: ["z"],
   attrs: { shape: "dims", dtype: "dtype", min: "number", max: "number", seed: "int?", stream: "int" },
   infer: (_inputs, { shape, dtype, min, max }) => {
@@ -143,6 +154,7 @@ export const uniformRandomOp = /*#__PURE__*/ primitive({
 })
 
 const step = { shape: [], dtype: "int32", values: [0] } as const
+const trip = { shape: [], dtype: "int32", values: [3] } as const
 const laterStep = { shape: [], dtype: "int32", values: [7] } as const
 
 export const uniformRandomDoc = /*#__PURE__*/ describe(uniformRandomOp, {
@@ -151,7 +163,10 @@ export const uniformRandomDoc = /*#__PURE__*/ describe(uniformRandomOp, {
   source: "Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (SC 2011); Fluid 1.8, uniform_random",
   samples: [
     { in: { step }, attrs: { shape: [2, 3], dtype: "float32", min: -1, max: 1, seed: 1, stream: 0 } },
-    { in: { step: laterStep }, attrs: { shape: [5], dtype: "float64", min: 0, max: 10, seed: 2 ** 40 + 3, stream: 4 } },
+    {
+      in: { step: laterStep, trip },
+      attrs: { shape: [5], dtype: "float64", min: 0, max: 10, seed: 2 ** 40 + 3, stream: 4 },
+    },
     {
       in: { step },
       attrs: { shape: [], dtype: "float32", min: 2, max: 2, seed: -1, stream: 1 },
@@ -196,14 +211,14 @@ export function normal(options: NormalOptions): Variable {
     draw(
       options,
       "normal",
-      (step, attrs) => emit(gaussianRandomOp, { step }, { ...attrs, mean, std, dtype }, normal).z,
+      (counters, attrs) => emit(gaussianRandomOp, counters, { ...attrs, mean, std, dtype }, normal).z,
     ),
   )
 }
 
 export const gaussianRandomOp = /*#__PURE__*/ primitive({
   name: "gaussianRandom",
-  inputs: { step: "state" },
+  inputs: { step: "state", trip: "index?" },
   outputs: ["z"],
   attrs: { shape: "dims", dtype: "dtype", mean: "number", std: "number", seed: "int?", stream: "int" },
   infer: (_inputs, attrs) => ({ z: normalType(attrs) }),
@@ -217,7 +232,7 @@ export const gaussianRandomDoc = /*#__PURE__*/ describe(gaussianRandomOp, {
   source: "Wichura, Algorithm AS 241 (1988); Fluid 1.8, gaussian_random",
   samples: [
     { in: { step }, attrs: { shape: [3, 2], dtype: "float32", mean: 0, std: 1, seed: 1, stream: 0 } },
-    { in: { step: laterStep }, attrs: { shape: [5], dtype: "float64", mean: -2, std: 0.5, seed: 2, stream: 3 } },
+    { in: { step: laterStep, trip }, attrs: { shape: [5], dtype: "float64", mean: -2, std: 0.5, seed: 2, stream: 3 } },
     {
       in: { step },
       attrs: { shape: [1, 1], dtype: "float32", mean: 3, std: 0, seed: null, stream: 1 },
@@ -248,14 +263,14 @@ export function truncatedNormal(options: NormalOptions): Variable {
     draw(
       options,
       "truncatedNormal",
-      (step, attrs) => emit(truncatedGaussianRandomOp, { step }, { ...attrs, mean, std, dtype }, truncatedNormal).z,
+      (counters, attrs) => emit(truncatedGaussianRandomOp, counters, { ...attrs, mean, std, dtype }, truncatedNormal).z,
     ),
   )
 }
 
 export const truncatedGaussianRandomOp = /*#__PURE__*/ primitive({
   name: "truncatedGaussianRandom",
-  inputs: { step: "state" },
+  inputs: { step: "state", trip: "index?" },
   outputs: ["z"],
   attrs: { shape: "dims", dtype: "dtype", mean: "number", std: "number", seed: "int?", stream: "int" },
   infer: (_inputs, attrs) => ({ z: normalType(attrs) }),
@@ -269,7 +284,7 @@ export const truncatedGaussianRandomDoc = /*#__PURE__*/ describe(truncatedGaussi
   source: "inverse of the distribution function; Fluid 1.8, truncated_gaussian_random",
   samples: [
     { in: { step }, attrs: { shape: [2, 3], dtype: "float32", mean: 0, std: 1, seed: 1, stream: 0 } },
-    { in: { step: laterStep }, attrs: { shape: [7], dtype: "float64", mean: 10, std: 3, seed: 2, stream: 3 } },
+    { in: { step: laterStep, trip }, attrs: { shape: [7], dtype: "float64", mean: 10, std: 3, seed: 2, stream: 3 } },
     { in: { step }, attrs: { shape: [0], dtype: "float32", mean: 0, std: 1, seed: null, stream: 1 } },
   ],
   errorSamples: [
@@ -287,13 +302,13 @@ export const truncatedGaussianRandomDoc = /*#__PURE__*/ describe(truncatedGaussi
 export function randint(options: DrawOptions & { low: number; high: number; dtype?: DType }): Variable {
   const { low, high, dtype = "int32" } = options
   return site(randint, () =>
-    draw(options, "randint", (step, attrs) => emit(randintOp, { step }, { ...attrs, low, high, dtype }, randint).z),
+    draw(options, "randint", (counters, attrs) => emit(randintOp, counters, { ...attrs, low, high, dtype }, randint).z),
   )
 }
 
 export const randintOp = /*#__PURE__*/ primitive({
   name: "randint",
-  inputs: { step: "state" },
+  inputs: { step: "state", trip: "index?" },
   outputs: ["z"],
   attrs: { shape: "dims", dtype: "dtype", low: "int", high: "int", seed: "int?", stream: "int" },
   infer: (_inputs, { shape, dtype, low, high }) => {
@@ -326,7 +341,10 @@ export const randintDoc = /*#__PURE__*/ describe(randintOp, {
     "Lemire, Fast random integer generation in an interval (2019), without the rejection step; Fluid 1.8, randint",
   samples: [
     { in: { step }, attrs: { shape: [2, 3], dtype: "int32", low: 0, high: 10, seed: 1, stream: 0 } },
-    { in: { step: laterStep }, attrs: { shape: [5], dtype: "int64", low: -3, high: 2 ** 32 - 3, seed: 2, stream: 3 } },
+    {
+      in: { step: laterStep, trip },
+      attrs: { shape: [5], dtype: "int64", low: -3, high: 2 ** 32 - 3, seed: 2, stream: 3 },
+    },
     { in: { step }, attrs: { shape: [], dtype: "int32", low: 4, high: 5, seed: null, stream: 1 } },
     { in: { step }, attrs: { shape: [0, 1], dtype: "int32", low: 0, high: 2, seed: 1, stream: 2 } },
   ],

@@ -40,21 +40,28 @@ export interface Shift {
 
 /** As `toFloat64`, with the correspondence. Variables in `moved` get a shift that is fed: their values can be varied. */
 export function float64Copy(source: Program, moved: ReadonlySet<Variable> = new Set()): Float64Copy {
-  return new Copying(source, moved).run()
+  return new Copying(source, moved, true).run()
+}
+
+/** The same with every dtype as it is: what draws, draws the same numbers in such a copy. */
+export function shiftedCopy(source: Program, moved: ReadonlySet<Variable>): Float64Copy {
+  return new Copying(source, moved, false).run()
 }
 
 class Copying {
   readonly #source: Program
   readonly #moved: ReadonlySet<Variable>
+  readonly #isWide: boolean
   readonly #target = new Program()
   readonly #blocks = new Map<Block, Block>()
   readonly #variables = new Map<Variable, Variable>()
   readonly #operators = new Map<Operator, Operator>()
   readonly #shifts = new Map<Variable, Shift>()
 
-  constructor(source: Program, moved: ReadonlySet<Variable>) {
+  constructor(source: Program, moved: ReadonlySet<Variable>, isWide: boolean) {
     this.#source = source
     this.#moved = moved
+    this.#isWide = isWide
   }
 
   run(): Float64Copy {
@@ -71,6 +78,7 @@ class Copying {
     for (const block of source.blocks) {
       for (const variable of block.vars.values()) if (variable.producer === null) this.#declare(variable)
     }
+    for (const [block, copy] of this.#blocks) copy.setParams(block.params.map((param) => this.#now(param)))
     this.#fill(source.globalBlock())
     for (const [from, to] of this.#variables) {
       if (from.gradientOf !== null) to.gradientOf = this.#variables.get(from.gradientOf) ?? null
@@ -85,7 +93,7 @@ class Copying {
   #declare(variable: Variable): void {
     const { name, shape, site, role } = variable
     const block = this.#blockOf(variable.block)
-    const dtype = wide(variable.dtype)
+    const dtype = this.#isWide ? wide(variable.dtype) : variable.dtype
     const { persistable, isData, initialValue, stopGradient } = variable
     const init = { name, shape, dtype, persistable, isData, initialValue, stopGradient }
     const declare = () => {
@@ -113,7 +121,7 @@ class Copying {
     const block = this.#blockOf(op.block)
     const { record, role, scope, site } = op
     const inputs = this.#mapped(op.inputs)
-    const attrs = wideAttrs(op)
+    const attrs = this.#isWide ? wideAttrs(op) : op.attrs
     const blocks = Object.fromEntries(Object.entries(op.blocks).map(([name, inner]) => [name, this.#blockOf(inner)]))
     const rule = () => record.inferTypes(unwrapInputs(record, inputs), attrs, { blocks })
     const { result: types, equalities } = collectEqualities(rule)
@@ -146,7 +154,7 @@ class Copying {
   #settle(original: Variable, made: Variable | undefined): void {
     if (made === undefined) return
     // A few ops answer float32 whatever they are given; what follows them expects float64.
-    let now = made.dtype === "float32" ? cast(made, { dtype: "float64" }) : made
+    let now = this.#isWide && made.dtype === "float32" ? cast(made, { dtype: "float64" }) : made
     if (this.#moved.has(original)) {
       const name = this.#target.uniqueName(`${original.name}@SHIFT`)
       const by = this.#target.globalBlock().createVar({ name, shape: now.shape, dtype: now.dtype, isData: true })

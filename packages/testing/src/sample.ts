@@ -10,9 +10,10 @@ import {
   type Operator,
   Program,
   symbol,
+  unwrapInputs,
   type Variable,
 } from "@counterflow/ir"
-import type { Domain, Op, Sample, SampleInput } from "@counterflow/ops"
+import type { Domain, InputSignature, InputsOf, Op, Sample, SampleInput } from "@counterflow/ops"
 import type { Value } from "./point.ts"
 import { Random } from "./random.ts"
 
@@ -60,7 +61,9 @@ export function programOf(op: Op, sample: Sample, options: SampleOptions = {}): 
       inputs.filter((input) => input.slot === slot).map(({ variable }) => variable),
     ]),
   )
-  const made = appendOperator({ record: op, inputs: slots, attrs: sample.attrs ?? {}, above: programOf, program })
+  const blocks = sample.blocks?.(unwrapInputs(op, slots) as InputsOf<InputSignature>, program) ?? {}
+  const attrs = sample.attrs ?? {}
+  const made = appendOperator({ record: op, inputs: slots, attrs, blocks, above: programOf, program })
   const named = (list: readonly Input[]) => list.map(({ variable, value }) => [variable.name, value] as const)
   return {
     program,

@@ -2,6 +2,7 @@
 
 import type { Registry } from "@counterflow/ops"
 import type { CpuTable } from "../kernel.ts"
+import { control } from "./control.ts"
 import { convolution } from "./convolution.ts"
 import { creation } from "./creation.ts"
 import { literal } from "./literal.ts"
@@ -14,6 +15,7 @@ import { scan } from "./scan.ts"
 import { selection } from "./selection.ts"
 
 export const kernels = {
+  ...control,
   ...convolution,
   ...creation,
   ...literal,

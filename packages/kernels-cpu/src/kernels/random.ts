@@ -6,8 +6,12 @@ import type { CpuKernels, HostTensor } from "../kernel.ts"
 import { fillNormal, fillRandint, fillTruncatedNormal, fillUniform } from "../numeric/draws.ts"
 import { realsOf } from "../scratch.ts"
 
-/** Draws outside of loops; inside one it is the enclosing loop's index. */
-const trip = 0
+/** Which run of the loops around it a draw belongs to; 0 outside of loops. */
+function tripOf(trip: HostTensor | undefined): ArrayLike<number> {
+  return trip?.data ?? outside
+}
+
+const outside = [0]
 
 /** A seed's two's complement, low and high word: the key of Philox. */
 function keyOf(seed: number | null): [number, number] {
@@ -22,27 +26,27 @@ function integersOf({ data, dtype }: HostTensor): Int32Array | Float64Array {
 }
 
 export const random = {
-  uniformRandom: ({ inputs: { step }, outputs: { z }, attrs: { min, max, seed, stream } }) => {
+  uniformRandom: ({ inputs: { step, trip }, outputs: { z }, attrs: { min, max, seed, stream } }) => {
     const [low, high] = keyOf(seed)
-    const data = realsOf(z.data)
-    return () => fillUniform(data, min, max, low, high, stream, step.data[0] ?? 0, trip)
+    const [data, trips] = [realsOf(z.data), tripOf(trip)]
+    return () => fillUniform(data, min, max, low, high, stream, step.data[0] ?? 0, trips[0] ?? 0)
   },
 
-  gaussianRandom: ({ inputs: { step }, outputs: { z }, attrs: { mean, std, seed, stream } }) => {
+  gaussianRandom: ({ inputs: { step, trip }, outputs: { z }, attrs: { mean, std, seed, stream } }) => {
     const [low, high] = keyOf(seed)
-    const data = realsOf(z.data)
-    return () => fillNormal(data, mean, std, low, high, stream, step.data[0] ?? 0, trip)
+    const [data, trips] = [realsOf(z.data), tripOf(trip)]
+    return () => fillNormal(data, mean, std, low, high, stream, step.data[0] ?? 0, trips[0] ?? 0)
   },
 
-  truncatedGaussianRandom: ({ inputs: { step }, outputs: { z }, attrs: { mean, std, seed, stream } }) => {
+  truncatedGaussianRandom: ({ inputs: { step, trip }, outputs: { z }, attrs: { mean, std, seed, stream } }) => {
     const [low, high] = keyOf(seed)
-    const data = realsOf(z.data)
-    return () => fillTruncatedNormal(data, mean, std, low, high, stream, step.data[0] ?? 0, trip)
+    const [data, trips] = [realsOf(z.data), tripOf(trip)]
+    return () => fillTruncatedNormal(data, mean, std, low, high, stream, step.data[0] ?? 0, trips[0] ?? 0)
   },
 
-  randint: ({ inputs: { step }, outputs: { z }, attrs: { low, high, seed, stream } }) => {
+  randint: ({ inputs: { step, trip }, outputs: { z }, attrs: { low, high, seed, stream } }) => {
     const [key0, key1] = keyOf(seed)
-    const data = integersOf(z)
-    return () => fillRandint(data, low, high, key0, key1, stream, step.data[0] ?? 0, trip)
+    const [data, trips] = [integersOf(z), tripOf(trip)]
+    return () => fillRandint(data, low, high, key0, key1, stream, step.data[0] ?? 0, trips[0] ?? 0)
   },
 } satisfies CpuKernels<Registry>

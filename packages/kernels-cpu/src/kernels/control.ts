@@ -1,0 +1,119 @@
+// Kernels of ops with sub-blocks: which block runs, how often, and where its results go.
+
+import { fail } from "@counterflow/ir"
+import type { Registry } from "@counterflow/ops"
+import type { CpuKernels, HostBlock, HostTensor } from "../kernel.ts"
+
+export const control = {
+  cond: ({ inputs: { condition }, outputs: { zs }, blocks: { yes, no } }) => {
+    const [onYes, onNo] = [handOut(yes, zs), handOut(no, zs)]
+    return () => (condition.data[0] === 0 ? onNo() : onYes())
+  },
+
+  scan: ({ inputs: { init, xs, count }, outputs: { carry, ys, saved }, attrs, blocks: { body } }) =>
+    body === undefined ? () => {} : bindScan(body, init, xs, carry, [...ys, ...saved], { ...attrs, count }),
+
+  whileLoop: ({
+    inputs: { init },
+    outputs: { carry, trips, saved },
+    attrs: { maxTrips },
+    blocks: { condition, body },
+  }) =>
+    condition === undefined || body === undefined
+      ? () => {}
+      : bindWhile(condition, body, init, carry, trips, saved, maxTrips),
+} satisfies CpuKernels<Registry>
+
+/** Runs a block and copies its results. */
+function handOut(block: HostBlock | undefined, zs: readonly HostTensor[]): () => void {
+  const results = block?.results ?? []
+  return () => {
+    block?.run()
+    for (let i = 0; i < zs.length; i++) zs[i]!.data.set(results[i]!.data)
+  }
+}
+
+/** Runs a body once per place of what is scanned, of which only the first `count` may be there. */
+function bindScan(
+  body: HostBlock,
+  init: readonly HostTensor[],
+  xs: readonly HostTensor[],
+  carry: readonly HostTensor[],
+  stacks: readonly HostTensor[],
+  { length, reverse, count }: { length: number; reverse: boolean; count: HostTensor | undefined },
+): () => void {
+  const [index, ...params] = body.params
+  const [carried, slices] = [params.slice(0, init.length), params.slice(init.length)]
+  const [next, stacked] = [body.results.slice(0, init.length), body.results.slice(init.length)]
+  return () => {
+    const runs = count === undefined ? length : Math.min(Math.max(count.data[0]!, 0), length)
+    copyAll(init, carried)
+    for (let run = 0; run < runs; run++) {
+      const place = reverse ? runs - 1 - run : run
+      if (index !== undefined) index.data[0] = place
+      for (let i = 0; i < slices.length; i++) copyRow(xs[i]!, place, slices[i]!, 0)
+      body.run()
+      for (let i = 0; i < stacks.length; i++) copyRow(stacked[i]!, 0, stacks[i]!, place)
+      copyAll(next, carried)
+    }
+    for (let i = 0; i < stacks.length; i++) stacks[i]!.data.fill(0, runs * stacked[i]!.data.length)
+    copyAll(carried, carry)
+  }
+}
+
+/** Runs a body while a condition holds, and counts. */
+function bindWhile(
+  condition: HostBlock,
+  body: HostBlock,
+  init: readonly HostTensor[],
+  carry: readonly HostTensor[],
+  trips: HostTensor,
+  stacks: readonly HostTensor[],
+  maxTrips: number | null,
+): () => void {
+  const [index, ...carried] = body.params
+  const [next, stacked] = [body.results.slice(0, init.length), body.results.slice(init.length)]
+  const [testIndex, ...given] = condition.params
+  const [truth] = condition.results
+  const most = maxTrips ?? mostTrips
+  return () => {
+    copyAll(init, carried)
+    let run = 0
+    for (; ; run++) {
+      if (testIndex !== undefined) testIndex.data[0] = run
+      copyAll(carried, given)
+      condition.run()
+      if (truth?.data[0] === 0) break
+      if (run === most) refuseTrip(most, maxTrips === null)
+      if (index !== undefined) index.data[0] = run
+      body.run()
+      for (let i = 0; i < stacks.length; i++) copyRow(stacked[i]!, 0, stacks[i]!, run)
+      copyAll(next, carried)
+    }
+    for (let i = 0; i < stacks.length; i++) stacks[i]!.data.fill(0, run * stacked[i]!.data.length)
+    trips.data[0] = run
+    copyAll(carried, carry)
+  }
+}
+
+/** More runs than an int32 counts are an endless loop. */
+const mostTrips = 2 ** 31 - 1
+
+function refuseTrip(most: number, isEndless: boolean): never {
+  return fail("CF_LOOP_LIMIT", `its condition still holds after ${most} runs`, {
+    fix: isEndless
+      ? "let the body change what the condition reads"
+      : "raise maxTrips, or let the condition end the loop",
+  })
+}
+
+function copyAll(from: readonly HostTensor[], to: readonly HostTensor[]): void {
+  for (let i = 0; i < to.length; i++) to[i]!.data.set(from[i]!.data)
+}
+
+/** Copies a place along the leading axis of one to a place of the other. */
+function copyRow({ data: from }: HostTensor, fromPlace: number, { data: to }: HostTensor, toPlace: number): void {
+  const length = Math.min(from.length, to.length)
+  const [source, target] = [from.length > length ? fromPlace * length : 0, to.length > length ? toPlace * length : 0]
+  for (let i = 0; i < length; i++) to[target + i] = from[source + i]!
+}
