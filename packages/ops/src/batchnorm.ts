@@ -98,7 +98,9 @@ export const batchNormOp = /*#__PURE__*/ composite({
       unifyDims(type.shape[0] ?? 1, channels, why)
     }
     const statistic = { shape: [channels], dtype: x.dtype }
-    return { y: x, meanOut: statistic, varianceOut: statistic, savedMean: statistic, savedInvStd: statistic }
+    // What a state takes has the state's own type: its size is known even where the number of channels is not.
+    const { mean, variance } = perChannels
+    return { y: x, meanOut: mean, varianceOut: variance, savedMean: statistic, savedInvStd: statistic }
   },
   // forward   y = x̂ ∘ scale + bias,  x̂ = (x − μ) r,  r = 1/√(σ² + ε)
   // backward  dscale = Σ dy ∘ x̂,  dbias = Σ dy,

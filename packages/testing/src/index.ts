@@ -3,6 +3,7 @@
 
 export type { Case } from "./case.ts"
 export { toFloat64 } from "./float64.ts"
+export { type Found, fuzz, type FuzzOptions, type FuzzResult, type Tested, variantsOf } from "./fuzz.ts"
 export { gradCheck, type GradCheckOptions, tolerances } from "./gradcheck.ts"
 export type { StateSource, Value } from "./point.ts"
 export type { GradCheckReport, GradientCheck } from "./report.ts"
