@@ -12,9 +12,13 @@ import { multiplyByStream } from "./walk-stream.ts"
 
 const walks = { outer: multiplyByBlocks, dot: multiplyByDots, stream: multiplyByStream }
 
-/** Bytes of scratch that the function of `emitGemm` wants; their address should be a multiple of 16. */
+/**
+ * Bytes of scratch that the function of `emitGemm` wants, with or without an epilogue; their address should be a
+ * multiple of 16.
+ */
 export function gemmWorkspaceBytes(spec: GemmSpec): number {
-  return scheduleGemm(complete(spec)).workspaceBytes
+  const full = complete(spec)
+  return Math.max(scheduleGemm(full).workspaceBytes, scheduleGemm(full, true).workspaceBytes)
 }
 
 /**

@@ -29,26 +29,30 @@ type Four<T> = readonly [T, T, T, T]
 
 /** Lane j of result i is lane i of vector j. */
 export function transpose(f: FunctionBuilder, [x, y, z, w]: Four<Expr<"v128">>): Four<Local<"v128">> {
-  const [xyLow, zwLow] = [f.let(f32Shuffle([0, 4, 1, 5], x, y)), f.let(f32Shuffle([0, 4, 1, 5], z, w))]
-  const [xyHigh, zwHigh] = [f.let(f32Shuffle([2, 6, 3, 7], x, y)), f.let(f32Shuffle([2, 6, 3, 7], z, w))]
+  const [xyLow, zwLow] = [f.let(i8x16.shuffle(lowPairs, x, y)), f.let(i8x16.shuffle(lowPairs, z, w))]
+  const [xyHigh, zwHigh] = [f.let(i8x16.shuffle(highPairs, x, y)), f.let(i8x16.shuffle(highPairs, z, w))]
   return [
-    f.let(f32Shuffle([0, 1, 4, 5], xyLow, zwLow)),
-    f.let(f32Shuffle([2, 3, 6, 7], xyLow, zwLow)),
-    f.let(f32Shuffle([0, 1, 4, 5], xyHigh, zwHigh)),
-    f.let(f32Shuffle([2, 3, 6, 7], xyHigh, zwHigh)),
+    f.let(i8x16.shuffle(lowHalves, xyLow, zwLow)),
+    f.let(i8x16.shuffle(highHalves, xyLow, zwLow)),
+    f.let(i8x16.shuffle(lowHalves, xyHigh, zwHigh)),
+    f.let(i8x16.shuffle(highHalves, xyHigh, zwHigh)),
   ]
 }
 
 /** Lane i of the result is the sum of the lanes of vector i. */
 export function sumOfLanes(f: FunctionBuilder, [x, y, z, w]: Four<Expr<"v128">>): Expr<"v128"> {
   const pairs = (a: Expr<"v128">, b: Expr<"v128">) =>
-    f.let(f32x4.add(f32Shuffle([0, 4, 1, 5], a, b), f32Shuffle([2, 6, 3, 7], a, b)))
+    f.let(f32x4.add(i8x16.shuffle(lowPairs, a, b), i8x16.shuffle(highPairs, a, b)))
   const [xy, zw] = [pairs(x, y), pairs(z, w)]
-  return f32x4.add(f32Shuffle([0, 1, 4, 5], xy, zw), f32Shuffle([2, 3, 6, 7], xy, zw))
+  return f32x4.add(i8x16.shuffle(lowHalves, xy, zw), i8x16.shuffle(highHalves, xy, zw))
 }
 
-/** A shuffle of 32-bit lanes, 0 to 3 from x and 4 to 7 from y. */
-function f32Shuffle(lanes: Four<number>, x: Expr<"v128">, y: Expr<"v128">): Expr<"v128"> {
-  const bytes = lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte))
-  return i8x16.shuffle(bytes, x, y)
+// Shuffles of 32-bit lanes, 0 to 3 from the first vector and 4 to 7 from the second.
+const lowPairs = bytesOf([0, 4, 1, 5])
+const highPairs = bytesOf([2, 6, 3, 7])
+const lowHalves = bytesOf([0, 1, 4, 5])
+const highHalves = bytesOf([2, 3, 6, 7])
+
+function bytesOf(lanes: Four<number>): number[] {
+  return lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte))
 }

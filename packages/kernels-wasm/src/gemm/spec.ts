@@ -36,8 +36,8 @@ export interface GemmSpec {
  */
 export interface GemmTuning {
   /**
-   * Rows and vectors of 4 columns that are summed in registers: 4 × 2. More than 8 sums spill on x64, but with
-   * `relaxed` 5 × 2 and 6 × 2 fit from V8 13 on.
+   * Rows and vectors of 4 columns that are summed in registers: 4 × 2, and 6 × 2 if `relaxed`, where products take no
+   * registers. More than that spill on x64.
    */
   readonly rows: number
   readonly vectors: number
@@ -52,7 +52,7 @@ export function complete(spec: GemmSpec): FullSpec {
   const { m, n, k, form = "NN", tuning } = spec
   const [aRows, aColumns] = form.startsWith("N") ? [m, k] : [k, m]
   const [bRows, bColumns] = form.endsWith("N") ? [k, n] : [n, k]
-  const { lda = aColumns, ldb = bColumns, ldc = n } = spec
+  const { lda = aColumns, ldb = bColumns, ldc = n, relaxed = false } = spec
   return {
     m,
     n,
@@ -67,7 +67,7 @@ export function complete(spec: GemmSpec): FullSpec {
     aStep: spec.aStep ?? aRows * lda,
     bStep: spec.bStep ?? bRows * ldb,
     cStep: spec.cStep ?? m * ldc,
-    relaxed: spec.relaxed ?? false,
-    tuning: { rows: 4, vectors: 2, columnBlock: 256, rowBlock: 192, ...tuning },
+    relaxed,
+    tuning: { rows: relaxed ? 6 : 4, vectors: 2, columnBlock: 256, rowBlock: 192, ...tuning },
   }
 }

@@ -2,7 +2,7 @@
 // of C, or columns of it where a product is computed as its transpose; then 4×4 blocks are turned before they are
 // written.
 
-import { type Expr, f32, f32x4, type FunctionBuilder, i32, type Local } from "../assembler/index.ts"
+import { type Expr, f32, f32x4, type FunctionBuilder, i32, i32x4, type Local } from "../assembler/index.ts"
 import { loadLanes, storeLanes, transpose } from "./lanes.ts"
 
 /** What happens to each entry of C before it is written; for a bias or an activation. */
@@ -11,6 +11,8 @@ export interface Epilogue {
   readonly key: string
   /** Addresses that the function takes behind its own. */
   readonly operands: number
+  /** 32 bits each that `apply` wants to find in all lanes of a local, outside of hot loops. */
+  readonly constants?: readonly number[]
   /** The new value of up to four neighbours of one row: `lanes` of them count. */
   readonly apply: (f: FunctionBuilder, at: EpiloguePoint) => Expr<"v128">
 }
@@ -25,8 +27,13 @@ export interface EpiloguePoint {
   readonly row: Expr<"i32">
   /** Of the first lane. */
   readonly column: Expr<"i32">
+  /** The same in two parts: the first entry of the tile, and how far this one is from it. */
+  readonly tile: { readonly row: Expr<"i32">; readonly column: Expr<"i32"> }
+  readonly offset: { readonly row: number; readonly column: number }
   readonly lanes: number
   readonly operands: readonly Local<"i32">[]
+  /** By their bits. */
+  readonly constants: ReadonlyMap<number, Local<"v128">>
 }
 
 export interface StoreSpec {
@@ -56,6 +63,25 @@ export interface Finish {
   readonly operands: readonly Local<"i32">[]
 }
 
+/** With its constants in locals. */
+export interface ReadyFinish extends Finish {
+  readonly constants: ReadonlyMap<number, Local<"v128">>
+}
+
+/**
+ * What a function does at the end. Its constants are set here: behind the loop that sums, where they take no registers
+ * from it, and in front of what is stored.
+ */
+export function finishOf(
+  f: FunctionBuilder,
+  epilogue: Epilogue | undefined,
+  operands: readonly Local<"i32">[],
+): ReadyFinish | undefined {
+  if (epilogue === undefined) return undefined
+  const constants = (epilogue.constants ?? []).map((bits) => [bits, f.let(i32x4.splat(i32.const(bits)))] as const)
+  return { epilogue, operands, constants: new Map(constants) }
+}
+
 /** Writes a tile: sums[i][j] holds row i of the left operand with four lines of the right one, `lanes` in the last. */
 export function storeTile(
   f: FunctionBuilder,
@@ -63,7 +89,7 @@ export function storeTile(
   at: TilePlace,
   sums: readonly (readonly Local<"v128">[])[],
   lanes: number,
-  finish?: Finish,
+  finish?: ReadyFinish,
 ): void {
   const { rowStep, isTransposed } = spec
   const lanesOf = (j: number, row: readonly unknown[]) => (j === row.length - 1 ? lanes : 4)
@@ -94,15 +120,16 @@ function storeEntries(
   column: number,
   offset: number,
   lanes: number,
-  finish: Finish | undefined,
+  finish: ReadyFinish | undefined,
 ): void {
   if (alpha !== 1) f.set(value, f32x4.mul(value, f32x4.splat(f32.const(alpha))))
   if (adds) f.set(value, f32x4.add(loadLanes(address, offset, lanes), value))
   if (finish !== undefined) {
-    const { epilogue, operands } = finish
+    const { epilogue, operands, constants } = finish
     const [rows, columns] = isTransposed ? [right, left] : [left, right]
-    const index = (base: Local<"i32"> | undefined, more: number) => i32.add(base ?? i32.const(0), more)
-    const point = { acc: value, row: index(rows, row), column: index(columns, column), lanes, operands }
+    const tile = { row: rows ?? i32.const(0), column: columns ?? i32.const(0) }
+    const at = { row: i32.add(tile.row, row), column: i32.add(tile.column, column) }
+    const point = { acc: value, ...at, tile, offset: { row, column }, lanes, operands, constants }
     f.set(value, epilogue.apply(f, point))
   }
   storeLanes(f, address, value, offset, lanes)

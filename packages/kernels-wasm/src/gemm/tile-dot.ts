@@ -5,7 +5,7 @@
 import { type Expr, f32x4, type FunctionBuilder, i32, type Local, type ModuleBuilder } from "../assembler/index.ts"
 import { loadLanes, sumOfLanes } from "./lanes.ts"
 import { more, type Procedure, procedure } from "./procedure.ts"
-import { type Epilogue, finishParams, stepsInC, type StoreSpec, storeTile } from "./store.ts"
+import { type Epilogue, finishOf, finishParams, stepsInC, type StoreSpec, storeTile } from "./store.ts"
 import { walkTiles } from "./walk-tiles.ts"
 
 export interface DotSpec {
@@ -33,7 +33,6 @@ export function dotFunction(module: ModuleBuilder, spec: DotSpec, epilogue?: Epi
   const key = { ...spec, epilogue: epilogue?.key }
   return procedure(module, name, key, params, (f, left, right, c, leftIndex, rightIndex, ...operands) => {
     const inC = stepsInC(store)
-    const finish = epilogue === undefined ? undefined : { epilogue, operands }
     const down = {
       count: tiles,
       source: left,
@@ -54,7 +53,8 @@ export function dotFunction(module: ModuleBuilder, spec: DotSpec, epilogue?: Epi
     const turned = { ...store, isTransposed: !store.isTransposed }
     walkTiles(f, c, down, across, (row, line, address) => {
       const sums = sumTile(f, row.source, line.source, spec).map((sum) => [sum])
-      storeTile(f, turned, { address, left: line.index, right: row.index }, sums, rows, finish)
+      const place = { address, left: line.index, right: row.index }
+      storeTile(f, turned, place, sums, rows, finishOf(f, epilogue, operands))
     })
   })
 }

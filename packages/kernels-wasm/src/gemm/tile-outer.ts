@@ -10,7 +10,7 @@
 import { f32x4, type FunctionBuilder, i32, type Local, type ModuleBuilder, v128 } from "../assembler/index.ts"
 import { loadLanes } from "./lanes.ts"
 import { more, type Procedure, procedure } from "./procedure.ts"
-import { type Epilogue, finishParams, stepsInC, type StoreSpec, storeTile } from "./store.ts"
+import { type Epilogue, finishOf, finishParams, stepsInC, type StoreSpec, storeTile } from "./store.ts"
 import { type TileSources, walkTiles } from "./walk-tiles.ts"
 
 export interface OuterSpec {
@@ -52,7 +52,6 @@ export function outerFunction(module: ModuleBuilder, spec: OuterSpec, epilogue?:
     params,
     (f, left, right, c, tiles, panels, leftIndex, rightIndex, ...operands) => {
       const inC = stepsInC(store)
-      const finish = epilogue === undefined ? undefined : { epilogue, operands }
       const down = {
         count: tiles,
         source: left,
@@ -71,7 +70,8 @@ export function outerFunction(module: ModuleBuilder, spec: OuterSpec, epilogue?:
       }
       const tile = (row: TileSources, panel: TileSources, address: Local<"i32">) => {
         const sums = sumTile(f, row.source, panel.source, spec)
-        storeTile(f, store, { address, left: row.index, right: panel.index }, sums, lanes, finish)
+        const place = { address, left: row.index, right: panel.index }
+        storeTile(f, store, place, sums, lanes, finishOf(f, epilogue, operands))
       }
       if (spec.isAcross) walkTiles(f, c, down, across, tile)
       else walkTiles(f, c, across, down, (panel, row, address) => tile(row, panel, address))

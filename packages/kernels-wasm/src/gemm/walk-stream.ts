@@ -6,7 +6,7 @@ import { type Expr, f32x4, type FunctionBuilder, type Local, type ModuleBuilder,
 import { loadLanes, storeLanes } from "./lanes.ts"
 import { more, type Procedure, procedure } from "./procedure.ts"
 import type { Product } from "./product.ts"
-import { type Epilogue, type Finish, storeTile } from "./store.ts"
+import { type Epilogue, finishOf, type ReadyFinish, storeTile } from "./store.ts"
 
 interface StreamSpec {
   readonly k: number
@@ -43,7 +43,8 @@ function streamFunction(module: ModuleBuilder, spec: StreamSpec, epilogue?: Epil
       const advance = [[left, rows * leftK] as const, [right, rows * rightK] as const]
       f.forRange(groups, () => addRows(f, left, right, c, rows, true, spec), { advance })
     }
-    if (epilogue !== undefined) finishRow(f, c, columns, { epilogue, operands })
+    const finish = finishOf(f, epilogue, operands)
+    if (finish !== undefined) finishRow(f, c, columns, finish)
   })
 }
 
@@ -74,7 +75,7 @@ function addRows(
   if (columns % 4 > 0) step(columns % 4)
 }
 
-function finishRow(f: FunctionBuilder, c: Local<"i32">, columns: number, finish: Finish): void {
+function finishRow(f: FunctionBuilder, c: Local<"i32">, columns: number, finish: ReadyFinish): void {
   const store = { rowStep: 0, isTransposed: false, alpha: 1, adds: false }
   const row = f.local("i32", 0)
   const address = f.let(c)

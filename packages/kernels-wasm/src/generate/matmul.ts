@@ -1,137 +1,126 @@
-// The matrix product in its plain form: rows of x with four columns of y at a time, the sums in registers, in order of k.
-// Transposing swaps two steps; nothing is copied for it.
+// Matrix products. Those of float32 are made by the fast one: cut into parts where they are large, with what follows applied
+// in registers. An operand may lie transposed, or among other heads of attention: then it is read there, by steps.
 
-import type { DType } from "@counterflow/ir"
+import type { Strides } from "@counterflow/compiler"
+import { fail } from "@counterflow/ir"
 import type { Registry } from "@counterflow/ops"
-import type { FunctionBuilder, Local } from "../assembler/index.ts"
-import { emitGemm, type GemmSpec, gemmWorkspaceBytes } from "../gemm/index.ts"
+import type { Local } from "../assembler/index.ts"
+import { emitGemm, type GemmSpec } from "../gemm/index.ts"
 import { emitFill } from "./copy.ts"
-import { bytesOf, elementOf } from "./element.ts"
+import { emitBehind, gemmEpilogue, type MatrixEpilogue, matrixEpilogue, type PlacedEpilogue } from "./epilogue.ts"
 import type { Kernel } from "./kernel.ts"
-import type { Generators, TensorShape } from "./signature.ts"
-import { count } from "./space.ts"
+import { bitsOf, type PartSize, partsOf, type Products, productsOf, unstrided } from "./matmul-parts.ts"
+import { plainMatmul } from "./matmul-plain.ts"
+import { behind, type Emit, type Generators, type Place } from "./signature.ts"
+import { collapse } from "./space.ts"
+import { walk } from "./walk.ts"
 
-interface MatmulSpec {
-  readonly dtype: DType
-  readonly alpha: number
-  readonly batch: number
-  readonly m: number
-  readonly n: number
-  readonly k: number
-  /** Steps in bytes. */
-  readonly xRow: number
-  readonly xColumn: number
-  readonly yRow: number
-  readonly yColumn: number
+interface GemmKernelSpec {
+  readonly gemm: GemmSpec
+  readonly sizes: readonly number[]
+  /** In bytes: of x, y, z and the operands of the epilogue. */
+  readonly steps: readonly (readonly number[])[]
+  readonly epilogue: MatrixEpilogue | undefined
 }
 
-const side = 4
-
-const matmul: Kernel<"x" | "y" | "z", MatmulSpec> = {
-  name: "matmul",
-  build: ({ f }, { x, y, z }, spec) => {
-    const { dtype, batch, m, n, k, xRow, yColumn } = spec
-    const bytes = bytesOf(dtype)
-    f.forRange(
-      batch,
-      () => {
-        const row = f.let(x)
-        f.forRange(
-          m,
-          () => {
-            const column = f.let(y)
-            const blocks = Math.floor(n / side)
-            const advance = [[column, side * yColumn] as const, [z, side * bytes] as const]
-            f.forRange(blocks, () => dotSide(f, row, column, z, side, spec), { advance })
-            const rest = n - blocks * side
-            if (rest === 0) return
-            dotSide(f, row, column, z, rest, spec)
-            f.increment(z, rest * bytes)
-          },
-          { advance: [[row, xRow]] },
-        )
-      },
-      {
-        advance: [
-          [x, m * k * bytes],
-          [y, k * n * bytes],
-        ],
-      },
-    )
+/** z = op(x) op(y); the operands of the epilogue are e0, e1, …. */
+const gemm: Kernel<string, GemmKernelSpec> = {
+  name: "gemm",
+  build: ({ f, module }, at, { gemm, sizes, steps, epilogue }) => {
+    const product = emitGemm(module, gemm, epilogue === undefined ? undefined : gemmEpilogue(epilogue))
+    const pointer = (name: string): Local<"i32"> => at[name] ?? fail("CF_INTERNAL", `a product has no ${name}`)
+    const operands = (epilogue?.operands ?? []).map((_, i) => pointer(`e${i}`))
+    const [x, y, z] = [pointer("x"), pointer("y"), pointer("z")]
+    const walkers = [x, y, z, ...operands].map((local, i) => ({ pointer: local, steps: steps[i] ?? [] }))
+    walk(f, sizes, walkers, () => f.run(product, x, y, z, pointer("workspace"), ...operands))
   },
 }
 
-/** z[j] = alpha · ⟨row of x, column j of y⟩ for as many columns as are said. */
-function dotSide(
-  f: FunctionBuilder,
-  row: Local<"i32">,
-  column: Local<"i32">,
-  z: Local<"i32">,
-  columns: number,
-  { dtype, alpha, k, xColumn, yRow, yColumn }: MatmulSpec,
-): void {
-  const element = elementOf(dtype)
-  const sums = Array.from({ length: columns }, () => f.let(element.constant(0)))
-  const [p, q] = [f.let(row), f.let(column)]
-  const advance = [[p, xColumn] as const, [q, yRow] as const]
-  f.forRange(
-    k,
-    () => {
-      const factor = f.let(element.load(p))
-      sums.forEach((sum, j) => {
-        f.set(sum, element.add(sum, element.mul(factor, element.load(q, j * yColumn))))
-      })
-    },
-    { advance },
-  )
-  sums.forEach((sum, j) => {
-    const scaled = alpha === 1 ? sum : element.mul(element.constant(alpha), sum)
-    element.store(f, z, scaled, j * element.bytes)
+interface Places {
+  readonly x: Place
+  readonly y: Place
+  readonly z: Place
+}
+
+/** What runs each of the parts. */
+function partRuns(
+  products: Products,
+  at: Places,
+  workspace: Place,
+  epilogue: PlacedEpilogue | undefined,
+  emit: Emit,
+): (() => void)[] {
+  const { x, y, z } = products
+  const { form = "NN", lda = 1, ldb = 1, ldc = 1 } = products.gemm
+  const operands = epilogue?.operands ?? []
+  const inBytes = (steps: Strides) => steps.map((step) => 4 * step)
+  const steps = [inBytes(x), inBytes(y), inBytes(z), ...operands.map(({ outer }) => outer)]
+  const specs = new Map<PartSize, GemmKernelSpec>()
+  const specOf = (size: PartSize): GemmKernelSpec => {
+    let spec = specs.get(size)
+    if (spec === undefined) {
+      const gemm = { ...size.gemm, relaxed: emit.relaxed }
+      spec = { gemm, epilogue: epilogue?.spec, ...collapse({ sizes: size.batch, steps }) }
+      specs.set(size, spec)
+    }
+    return spec
+  }
+  let used = 0
+  return partsOf(products).map(({ size, first, row, column }) => {
+    const ahead = (along: Strides) => first.reduce((sum, index, axis) => sum + index * (along[axis] ?? 0), 0)
+    const places: Record<string, Place> = {
+      x: behind(at.x, 4 * (ahead(x) + row * (form.startsWith("N") ? lda : 1))),
+      y: behind(at.y, 4 * (ahead(y) + column * (form.endsWith("N") ? 1 : ldb))),
+      z: behind(at.z, 4 * (ahead(z) + row * ldc + column)),
+      workspace: behind(workspace, used),
+    }
+    operands.forEach(({ place, outer }, i) => {
+      const { rowStep = 0, columnStep = 0 } = epilogue?.spec.operands[i] ?? {}
+      places[`e${i}`] = behind(place, ahead(outer) + row * rowStep + column * columnStep)
+    })
+    used += size.scratch
+    return () => emit.run(gemm, places, specOf(size))
   })
-}
-
-type MatmulShapes = {
-  readonly inputs: { readonly x: TensorShape }
-  readonly outputs: { readonly z: TensorShape }
-  readonly attrs: { readonly transposeX: boolean; readonly transposeY: boolean; readonly alpha: number }
-}
-
-function gemmSpecOf({
-  inputs: { x },
-  outputs: { z },
-  attrs: { transposeX, transposeY, alpha },
-}: MatmulShapes): GemmSpec {
-  const [m = 1, n = 1] = z.shape.slice(-2)
-  const k = x.shape.at(transposeX ? -2 : -1) ?? 1
-  const form = `${transposeX ? "T" : "N"}${transposeY ? "T" : "N"}` as const
-  return { m, n, k, form, batch: count(z.shape.slice(0, -2)), alpha }
-}
-
-/** Products of float32 are made by the fast one. */
-const gemm: Kernel<"x" | "y" | "z" | "workspace", GemmSpec> = {
-  name: "gemm",
-  build: ({ f, module }, { x, y, z, workspace }, spec) => f.run(emitGemm(module, spec), x, y, z, workspace),
 }
 
 export const matmulGenerators = {
   matmul: {
-    workspace: (shapes) => (shapes.outputs.z.dtype === "float32" ? gemmWorkspaceBytes(gemmSpecOf(shapes)) : 0),
+    workspace: (shapes) => {
+      const products = shapes.outputs.z.dtype === "float32" ? productsOf(shapes) : undefined
+      if (products === undefined) return 0
+      return partsOf(products).reduce((total, { size }) => total + size.scratch, 0)
+    },
+    absorbs: (shapes) => {
+      const { z } = shapes.outputs
+      const products = productsOf(shapes)
+      // An epilogue counts along the axes of what is stored.
+      if (z.dtype !== "float32" || z.strides !== undefined || products === undefined) return false
+      return bitsOf(products) === bitsOf(products, true)
+    },
+    readsStrides: (shapes) => {
+      const [products, plain] = [productsOf(shapes), productsOf(unstrided(shapes))]
+      if (shapes.outputs.z.dtype !== "float32" || products === undefined || plain === undefined) return false
+      return bitsOf(products) === bitsOf(plain)
+    },
     emit: (call, emit) => {
-      const {
-        inputs: { x, y },
-        outputs: { z },
-        attrs: { transposeX, transposeY },
-        workspace,
-      } = call
-      const { m, n, k, alpha = 1, batch = 1 } = gemmSpecOf(call)
-      const at = { x: x.place, y: y.place, z: z.place }
+      const { inputs, outputs, epilogue, workspace } = call
+      const { z } = outputs
       if (z.elements === 0) return
-      if (k === 0) return emitFill(z, 0, emit)
-      if (z.dtype === "float32") return emit.run(gemm, { ...at, workspace }, gemmSpecOf(call))
-      const bytes = bytesOf(x.dtype)
-      const [xRow, xColumn] = transposeX ? [bytes, m * bytes] : [k * bytes, bytes]
-      const [yRow, yColumn] = transposeY ? [bytes, k * bytes] : [n * bytes, bytes]
-      emit.run(matmul, at, { dtype: x.dtype, alpha, batch, m, n, k, xRow, xColumn, yRow, yColumn })
+      const products = z.dtype === "float32" ? productsOf(call) : undefined
+      const k = inputs.x.shape.at(call.attrs.transposeX ? -2 : -1)
+      let inRegisters: PlacedEpilogue | undefined
+      if (k === 0) emitFill(z, 0, emit)
+      else if (products === undefined) plainMatmul(call, emit)
+      else {
+        inRegisters = epilogue === undefined ? undefined : matrixEpilogue(epilogue, z)
+        const at = { x: inputs.x.place, y: inputs.y.place, z: z.place }
+        const runs = partRuns(products, at, workspace, inRegisters, emit)
+        const [only] = runs
+        if (runs.length === 1) only?.()
+        else emit.parallel(runs)
+      }
+      // What cannot be done in registers is done behind.
+      if (epilogue !== undefined && inRegisters === undefined) emitBehind(epilogue, z, emit)
     },
   },
 } satisfies Generators<Registry>
