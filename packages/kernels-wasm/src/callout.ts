@@ -4,8 +4,23 @@
 import type { BoundBlock, BoundOp } from "@counterflow/compiler"
 import type { StorageArray } from "@counterflow/executor"
 import type { DType, VarId } from "@counterflow/ir"
-import type { AnyHostCall, HostBind, HostBlock, HostKernel, HostTensor, NumberArray } from "./generate/hostkernel.ts"
+import type { Op } from "@counterflow/ops"
+import {
+  type AnyHostCall,
+  type HostBind,
+  type HostBlock,
+  HostKernel,
+  type HostKernelOf,
+  type HostTensor,
+  type NumberArray,
+} from "./generate/hostkernel.ts"
 import { bySlot } from "./generate/program.ts"
+
+/** A kernel in JavaScript for an op from outside: `wasm({ kernels: { "vendor.softClip": hostKernel<typeof softClipOp>(kernel) } })`. */
+export function hostKernel<R extends Op>(kernel: HostKernelOf<R>): HostKernel {
+  const { bind, workspace } = typeof kernel === "function" ? { bind: kernel, workspace: () => 0 } : kernel
+  return new HostKernel(bind, workspace, bindCallout)
+}
 
 /** What a call needs of the plan that makes it. */
 export interface CalloutHost {
@@ -42,13 +57,16 @@ export function bindCallout(op: BoundOp, kernel: HostKernel, host: CalloutHost):
 }
 
 function hostBlock(block: BoundBlock, host: CalloutHost): HostBlock {
-  const mirrors = new Mirrors(host)
-  const results = block.results.map((id) => mirrors.tensor(id))
+  const [given, made] = [new Mirrors(host), new Mirrors(host)]
+  const params = block.params.map((id) => given.tensor(id))
+  const results = block.results.map((id) => made.tensor(id))
   return {
     run: () => {
+      given.write()
       host.run(block)
-      mirrors.read()
+      made.read()
     },
+    params,
     results,
   }
 }

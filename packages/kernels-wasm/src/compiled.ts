@@ -2,10 +2,15 @@
 // once, so that the same step in another executor, or after its plan was evicted, finds its machine code again.
 
 import { fail } from "@counterflow/ir"
-import { type HostImports, type HostInstance, type HostModule, hostWebAssembly } from "./host.ts"
+import { type HostImports, type HostInstance, type HostModule, hostWebAssembly, plainLoops } from "./host.ts"
 
 type Bytes = Uint8Array<ArrayBuffer>
 type Soon<T> = T | Promise<T>
+
+export interface Compiled {
+  readonly module: HostModule
+  readonly instance: HostInstance
+}
 
 /** A few recent modules. */
 export class CompiledModules {
@@ -14,13 +19,13 @@ export class CompiledModules {
   readonly #limit = 16
 
   /** The instance, or a promise of it where the host makes those of this size only asynchronously. */
-  instantiate(bytes: Bytes, imports: HostImports): Soon<HostInstance> {
+  instantiate(bytes: Bytes, imports: HostImports): Soon<Compiled> {
     const host = hostWebAssembly()
-    const instance = (module: HostModule): Soon<HostInstance> =>
+    const instance = (module: HostModule): Soon<Compiled> =>
       nowOrLater(
         bytes,
-        () => new host.Instance(module, imports),
-        () => host.instantiate(module, imports),
+        () => ({ module, instance: new host.Instance(module, imports) }),
+        async () => ({ module, instance: await host.instantiate(module, imports) }),
       )
     const module = this.#module(bytes)
     return module instanceof Promise ? module.then(instance) : instance(module)
@@ -49,6 +54,29 @@ export class CompiledModules {
   }
 }
 
+/** A module with one function, which answers i8x16.popcnt (i8x16.splat (i32.const 0)). */
+const vectorModule = [
+  0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01, 0x05, 0x01, 0x60, 0x00, 0x01, 0x7b, 0x03, 0x02, 0x01, 0x00,
+  0x0a, 0x0a, 0x01, 0x08, 0x00, 0x41, 0x00, 0xfd, 0x0f, 0xfd, 0x62, 0x0b,
+]
+
+/**
+ * Throws CF_HOST_UNFIT where no plan could run. A tiny module is compiled, not only validated: a page whose policy forbids to
+ * compile WebAssembly would still call it valid.
+ */
+export function requireVectors(): void {
+  const host = hostWebAssembly()
+  const bytes = Uint8Array.from(vectorModule)
+  if (!host.validate(bytes))
+    fail("CF_HOST_UNFIT", "the WebAssembly of this host has no vector instructions", { op: "wasm", fix: plainLoops })
+  try {
+    void new host.Module(bytes)
+  } catch (cause) {
+    // Who compiles nothing at once may do so later.
+    if (nameOf(cause) !== "RangeError") refuse(bytes, cause)
+  }
+}
+
 /** The main thread of a browser takes only small modules at once; how small is its own affair. */
 function nowOrLater<T extends object>(bytes: Bytes, now: () => T, later: () => Promise<T>): Soon<T> {
   try {
@@ -67,7 +95,7 @@ function refuse(bytes: Bytes, cause: unknown): never {
     return fail("CF_INTERNAL", `the module of a plan is not valid: ${reason}`, { op: "wasm", cause })
   return fail("CF_HOST_UNFIT", `this host refused to compile a module of ${bytes.length} bytes: ${reason}`, {
     op: "wasm",
-    fix: "in a page, allow 'wasm-unsafe-eval' in the script-src of its content security policy; or make the executor with cpu()",
+    fix: `in a page, allow 'wasm-unsafe-eval' in the script-src of its content security policy; or ${plainLoops}`,
     cause,
   })
 }

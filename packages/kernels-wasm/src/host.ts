@@ -4,7 +4,7 @@
 import { fail } from "@counterflow/ir"
 
 export interface HostMemory {
-  readonly buffer: ArrayBuffer
+  readonly buffer: ArrayBufferLike
   grow(pages: number): number
 }
 
@@ -18,7 +18,7 @@ export type HostModule = object
 export type HostImports = Readonly<Record<string, Readonly<Record<string, unknown>>>>
 
 export interface HostWebAssembly {
-  readonly Memory: new (limits: { initial: number; maximum: number }) => HostMemory
+  readonly Memory: new (limits: { initial: number; maximum: number; shared?: boolean }) => HostMemory
   readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => HostModule
   readonly Instance: new (module: HostModule, imports: HostImports) => HostInstance
   compile(bytes: Uint8Array<ArrayBuffer>): Promise<HostModule>
@@ -26,13 +26,19 @@ export interface HostWebAssembly {
   validate(bytes: Uint8Array<ArrayBuffer>): boolean
 }
 
+/** The way out of a host without WebAssembly, or without enough of it. */
+export const plainLoops = "make the executor with cpu(), which runs everywhere: new Executor(cpu())"
+
 export function hostWebAssembly(): HostWebAssembly {
-  const { WebAssembly } = globalThis as object as { readonly WebAssembly?: HostWebAssembly }
   return (
-    WebAssembly ??
+    anyWebAssembly() ??
     fail("CF_HOST_UNFIT", "this host has no WebAssembly", {
       op: "wasm",
-      fix: "make the executor with cpu(), which runs everywhere",
+      fix: plainLoops,
     })
   )
+}
+
+export function anyWebAssembly(): HostWebAssembly | undefined {
+  return (globalThis as object as { readonly WebAssembly?: HostWebAssembly }).WebAssembly
 }

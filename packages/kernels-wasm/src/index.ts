@@ -1,11 +1,12 @@
 // The WebAssembly backend. Importing it compiles nothing and registers nothing: pass `wasm()` to an Executor.
 
-export { explainPlan, type PlanExplanation, wasm, type WasmOptions } from "./backend.ts"
+export { type KernelFamily, wasm, type WasmBackend, wasmOf, type WasmOptions } from "./backend.ts"
+export { explainPlan, type PlanExplanation } from "./explain.ts"
+export { hostKernel } from "./callout.ts"
 export {
   type HostBlock,
   type HostCallOf,
   type HostKernel,
-  hostKernel,
   type HostKernelOf,
   type HostTensor,
 } from "./generate/hostkernel.ts"

@@ -4,12 +4,13 @@
 import type { BoundOp, BoundVar, Plan } from "@counterflow/compiler"
 import type { LoadedPlan, StateRegion, StorageArray } from "@counterflow/executor"
 import { type CounterflowError, type DType, fail, isCounterflowError, type VarId } from "@counterflow/ir"
-import { bindCallout, type CalloutHost } from "./callout.ts"
-import type { CompiledModules } from "./compiled.ts"
+import type { CalloutHost } from "./callout.ts"
+import type { Compiled, CompiledModules } from "./compiled.ts"
+import { mostTrips } from "./generate/branching.ts"
 import { readReport } from "./generate/control.ts"
 import { HostKernel, type NumberArray } from "./generate/hostkernel.ts"
-import { type EmittedProgram, emitProgram, type WasmKernel } from "./generate/program.ts"
-import type { HostInstance } from "./host.ts"
+import { type EmittedProgram, emitProgram, type Target, type WasmKernel } from "./generate/program.ts"
+import type { TeamPlan } from "./threads/team.ts"
 import { storageOf, type WasmMemory, WasmState } from "./memory.ts"
 
 type StepFunction = (arena: number) => number
@@ -22,6 +23,8 @@ export class WasmPlan implements LoadedPlan {
   readonly #memory: WasmMemory
   readonly #states: ReadonlyMap<VarId, StateRegion>
   readonly #program: EmittedProgram
+  /** This plan where other threads know it too. */
+  #team: TeamPlan | null = null
   #step: StepFunction | null = null
   #functions: Readonly<Record<string, unknown>> = {}
   #views: (StorageArray | undefined)[] = []
@@ -36,6 +39,7 @@ export class WasmPlan implements LoadedPlan {
 
   constructor(
     table: Table,
+    target: Target,
     modules: CompiledModules,
     plan: Plan,
     memory: WasmMemory,
@@ -45,23 +49,25 @@ export class WasmPlan implements LoadedPlan {
     this.#plan = plan
     this.#memory = memory
     this.#states = states
-    this.#program = emitProgram(plan, table, (id) => addressOf(states.get(id)))
+    const own = memory.team === null ? { ...target, emitFork: undefined } : target
+    this.#program = emitProgram(plan, table, (id) => addressOf(states.get(id)), own)
     const imports = { host: { memory: memory.memory, call: (number: number) => this.#callOut(number) } }
-    const instance = modules.instantiate(this.#program.bytes, imports)
-    if (!(instance instanceof Promise)) {
-      this.#use(instance)
-      return
-    }
-    const ready = instance.then((made) => this.#use(made))
+    const compiled = modules.instantiate(this.#program.bytes, imports)
+    const ready = compiled instanceof Promise ? compiled.then((made) => this.#use(made)) : this.#use(compiled)
+    const mayBeLed = memory.team?.isLed === true && this.#program.stages > 0 && this.#program.hosts.length === 0
+    if (ready === undefined && !mayBeLed) return
     // Who runs the plan hears of a failure; a plan that never runs has none to tell.
-    ready.catch(() => {})
+    ready?.catch(() => {})
     this.run = async () => {
       await ready
-      this.runSync()
+      const team = this.#team
+      if (team?.hasLeader === true) await this.#runLed(team)
+      else this.runSync()
     }
   }
 
   view(id: VarId): StorageArray {
+    this.#memory.requireFree()
     this.#refresh()
     return (this.#views[id] ??= this.#makeView(id))
   }
@@ -70,6 +76,7 @@ export class WasmPlan implements LoadedPlan {
     const step = this.#step
     if (step === null) return this.#refuseSync()
     this.#refresh()
+    this.#team?.prepare(this.#memory.arenaAddress)
     let failed: number
     try {
       failed = step(this.#memory.arenaAddress)
@@ -81,19 +88,35 @@ export class WasmPlan implements LoadedPlan {
     if (failed !== 0) throw this.#failure(failed)
   }
 
+  async #runLed(team: TeamPlan): Promise<void> {
+    if (this.#isClosed) this.#refuseSync()
+    const memory = this.#memory
+    memory.hold()
+    let failed: number
+    try {
+      failed = await team.lead(memory.arenaAddress)
+    } finally {
+      memory.release()
+    }
+    if (failed !== 0) throw this.#failure(failed)
+  }
+
   close(): void {
     this.#isClosed = true
     this.#step = null
+    this.#team?.close()
+    this.#team = null
     this.#functions = {}
     this.#views = []
     this.#hostRuns = []
     this.#generation = -1
   }
 
-  #use(instance: HostInstance): void {
+  #use({ module, instance }: Compiled): void {
     if (this.#isClosed) return
     this.#functions = instance.exports
     this.#step = this.#function("step")
+    if (this.#program.stages > 0) this.#team = this.#memory.team?.load(module) ?? null
   }
 
   #callOut(number: number): void {
@@ -144,7 +167,7 @@ export class WasmPlan implements LoadedPlan {
   #bindHost(op: BoundOp): () => void {
     const kernel = this.#table[op.type]
     if (!(kernel instanceof HostKernel)) return fail("CF_INTERNAL", `there is no kernel for ${op.type}`)
-    return bindCallout(op, kernel, this.#callouts)
+    return kernel.connect(op, kernel, this.#callouts)
   }
 
   readonly #callouts: CalloutHost = {
@@ -171,6 +194,7 @@ export class WasmPlan implements LoadedPlan {
     if (op === undefined) return fail("CF_INTERNAL", `a step answered ${number}, which is no operator`)
     const { place, axis, size } = readReport(this.#memory.memory.buffer)
     try {
+      if (axis === -1n) refuseRuns(Number(size))
       return fail("CF_INDEX_RANGE", `index ${place} lies outside axis ${axis} of size ${size}`, {
         fix:
           size === 0n
@@ -194,6 +218,16 @@ export class WasmPlan implements LoadedPlan {
       ? `variable ${id}`
       : `${variable.name} ${variable.dtype}[${variable.shape.join(", ")}]`
   }
+}
+
+/** The error of a loop that does not end in time. */
+function refuseRuns(most: number): never {
+  return fail("CF_LOOP_LIMIT", `its condition still holds after ${most} runs`, {
+    fix:
+      most === mostTrips
+        ? "let the body change what the condition reads"
+        : "raise maxTrips, or let the condition end the loop",
+  })
 }
 
 /** The dtype in which a kernel of the host counts and sees its scratch: its first output's, int64 as float64. */

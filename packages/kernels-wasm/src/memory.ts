@@ -1,8 +1,8 @@
 // The linear memory of one executor, which every compiled plan imports. State gets permanent addresses, allocated side by
 // side; the arena is one region that a larger plan may move, and what it leaves behind is given to later state.
 //
-//   0     | control area: what a failing operator reports |
-//   64    | state … | arena | state … | larger arena | …
+//   0     | control area: what a failing operator reports, and how threads meet |
+//   …     | state … | arena | state … | larger arena | …
 //
 // What it counts is what plans and state asked for; rounding to the alignment is not counted.
 
@@ -10,6 +10,8 @@ import type { Memory, StateRegion, StorageArray } from "@counterflow/executor"
 import { type DType, fail } from "@counterflow/ir"
 import { controlBytes } from "./generate/control.ts"
 import { type HostMemory, hostWebAssembly } from "./host.ts"
+import type { Team } from "./threads/team.ts"
+import { sharedControlBytes } from "./threads/words.ts"
 
 /** int64 is stored as it is: 64-bit integers. */
 export const storageOf = {
@@ -20,6 +22,9 @@ export const storageOf = {
   uint8: Uint8Array,
   bool: Uint8Array,
 } as const satisfies Record<DType, unknown>
+
+const views: Readonly<Record<DType, new (buffer: ArrayBufferLike, address: number, elements: number) => StorageArray>> =
+  storageOf
 
 const alignment = 16
 const pageBytes = 2 ** 16
@@ -34,25 +39,25 @@ interface Region {
 
 export class WasmMemory implements Memory {
   #memory: HostMemory | null
+  /** The threads that work on it; null if it is not shared. */
+  readonly team: Team | null
   /** Regions below `top` that nobody owns, by address; neighbours are merged. */
   #free: Region[] = []
-  #top = controlBytes
-  #arena: Region = { address: controlBytes, bytes: 0 }
+  #top: number
+  #arena: Region
   #arenaBytes = 0
   #stateBytes = 0
   #generation = 0
+  #isHeld = false
 
-  constructor() {
-    const { Memory: HostMemory } = hostWebAssembly()
-    try {
-      this.#memory = new HostMemory({ initial: 1, maximum: maximumPages })
-    } catch (cause) {
-      fail("CF_MEMORY_LIMIT", "the host refused to open one more WebAssembly memory", {
-        op: "wasm",
-        fix: "close executors that are done, or share one",
-        cause,
-      })
-    }
+  /** Shared if there is to be a team, and if the host allows it. */
+  constructor(openTeam?: (memory: HostMemory) => Team) {
+    const shared = openTeam === undefined ? null : openShared()
+    this.#memory = shared ?? open()
+    this.team = shared === null ? null : (openTeam?.(shared) ?? null)
+    this.team?.endWith(this)
+    this.#top = shared === null ? controlBytes : sharedControlBytes
+    this.#arena = { address: this.#top, bytes: 0 }
   }
 
   get arenaBytes(): number {
@@ -78,9 +83,24 @@ export class WasmMemory implements Memory {
     return this.#memory ?? fail("CF_CLOSED", "the executor was closed", { fix: "make a new one" })
   }
 
+  /** A step runs in another thread now: nobody may look at what it writes, or move it. */
+  hold(): void {
+    this.#isHeld = true
+  }
+
+  release(): void {
+    this.#isHeld = false
+  }
+
+  requireFree(): void {
+    if (this.#isHeld)
+      fail("CF_BUSY", "a run is under way in another thread", { op: "wasm", fix: "await it before you look at state" })
+  }
+
   /** What lies in the arena stays: a run that still waits for its module may have its feeds there. */
   reserveArena(bytes: number): void {
     if (bytes <= this.#arenaBytes) return
+    this.requireFree()
     const old = this.#arena
     if (old.address + old.bytes === this.#top) {
       this.#grow(old.address + aligned(bytes))
@@ -96,6 +116,7 @@ export class WasmMemory implements Memory {
   }
 
   allocateState(dtype: DType, elements: number): StateRegion {
+    this.requireFree()
     const bytes = storageOf[dtype].BYTES_PER_ELEMENT * elements
     const { address } = this.#take(aligned(bytes))
     new Uint8Array(this.memory.buffer, address, bytes).fill(0)
@@ -104,11 +125,12 @@ export class WasmMemory implements Memory {
   }
 
   view(dtype: DType, address: number, elements: number): StorageArray {
-    return new storageOf[dtype](this.memory.buffer, address, elements)
+    return new views[dtype](this.memory.buffer, address, elements)
   }
 
   close(): void {
     this.#memory = null
+    this.team?.close()
     this.#free = []
     this.#arenaBytes = 0
     this.#stateBytes = 0
@@ -189,12 +211,36 @@ export class WasmState implements StateRegion {
   }
 
   view(): StorageArray {
+    this.#memory.requireFree()
     const { generation } = this.#memory
     if (this.#view === null || this.#generation !== generation) {
       this.#view = this.#memory.view(this.#dtype, this.address, this.#elements)
       this.#generation = generation
     }
     return this.#view
+  }
+}
+
+function open(): HostMemory {
+  const { Memory: Opened } = hostWebAssembly()
+  try {
+    return new Opened({ initial: 1, maximum: maximumPages })
+  } catch (cause) {
+    return fail("CF_MEMORY_LIMIT", "the host refused to open one more WebAssembly memory", {
+      op: "wasm",
+      fix: "close executors that are done, or share one",
+      cause,
+    })
+  }
+}
+
+/** Null where the host opens none: one thread is enough. */
+function openShared(): HostMemory | null {
+  const { Memory: Opened } = hostWebAssembly()
+  try {
+    return new Opened({ initial: 1, maximum: maximumPages, shared: true })
+  } catch {
+    return null
   }
 }
 

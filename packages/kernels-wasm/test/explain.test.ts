@@ -50,23 +50,36 @@ describe("functions", () => {
     const program = new Program()
     const [x, y] = [input(program, "x", [4, 6]), input(program, "y", [4, 6])]
     const turned = [x, y].map((v) => transpose(v, { perm: [1, 0] }))
-    const sums = [add(x, y), add(y, x)]
+    const sums = [add(x, y), add(input(program, "u", [4, 6]), input(program, "v", [4, 6]))]
     const { kernels } = explained(program, [...turned, ...sums])
     const names = [...kernels.values()].flat()
     expect([names.length, new Set(names).size]).toEqual([4, 2])
   })
 
+  test("of elementwise kernels are one for tensors of any size", () => {
+    const program = new Program()
+    const results = [[4, 6], [2, 6], [100_003], [], [1]].map((shape, i) => exp(input(program, `x${i}`, shape)))
+    const { kernels } = explained(program, results)
+    const names = [...kernels.values()].flat()
+    expect(names.length).toBeGreaterThanOrEqual(5)
+    expect(new Set(names).size).toBe(1)
+  })
+
   test("of kernels that differ in anything are several", () => {
     const program = new Program()
-    const x = input(program, "x", [4, 6])
-    const results = [
-      scale(x, { scale: 2 }),
-      scale(x, { scale: 3 }),
-      scale(input(program, "y", [2, 6]), { scale: 2 }),
-      exp(x),
-    ]
+    const own = (name: string) => input(program, name, [4, 6])
+    const row = input(program, "row", [6])
+    const results = [scale(own("x"), { scale: 2 }), scale(own("y"), { scale: 3 }), exp(own("z")), add(own("w"), row)]
     const { kernels } = explained(program, results)
     expect(new Set([...kernels.values()].flat()).size).toBe(4)
+  })
+
+  test("of parts that may run at the same time are one", () => {
+    const program = new Program()
+    const { kernels } = explained(program, [exp(input(program, "x", [1_000_000]))])
+    const [names = []] = kernels.values()
+    expect(names.length).toBeGreaterThan(1)
+    expect(new Set(names).size).toBe(1)
   })
 
   test("that may fail stop the step with the operator's number; the others are just called", () => {

@@ -205,6 +205,8 @@ export const softmaxWithCrossEntropyOp = /*#__PURE__*/ composite({
     const { isValid, classes } = validLabel(label, ignoreIndex, total.shape)
     return { loss: where(isValid, sub(logTotal, pickClass(shifted, classes, axis)), 0), softmax }
   },
+  // A label may name no class.
+  facts: { kind: "opaque", canFail: true },
 })
 
 export const softmaxWithCrossEntropyDoc = /*#__PURE__*/ describe(softmaxWithCrossEntropyOp, {

@@ -100,7 +100,7 @@ describe("hosts", () => {
     setHost(undefined)
     expect(refusalOf(() => new Executor(wasm(), { legalize }))).toMatchInlineSnapshot(`
       "CounterflowError: CF_HOST_UNFIT  wasm: this host has no WebAssembly
-        fix: make the executor with cpu(), which runs everywhere"
+        fix: make the executor with cpu(), which runs everywhere: new Executor(cpu())"
     `)
   })
 
@@ -112,7 +112,7 @@ describe("hosts", () => {
     setHost(runInContext("WebAssembly", createContext({}, { codeGeneration: { wasm: false } })))
     expect(refusalOf(() => run(executor, main, z, [1])).replace(/\d+ bytes/, "N bytes")).toMatchInlineSnapshot(`
       "CounterflowError: CF_HOST_UNFIT  wasm: this host refused to compile a module of N bytes: CompileError: WebAssembly.Module(): Wasm code generation disallowed by embedder
-        fix: in a page, allow 'wasm-unsafe-eval' in the script-src of its content security policy; or make the executor with cpu()"
+        fix: in a page, allow 'wasm-unsafe-eval' in the script-src of its content security policy; or make the executor with cpu(), which runs everywhere: new Executor(cpu())"
     `)
     expect(executor.scope.get("w").toArray()).toEqual([1, 2])
     setHost(own?.value)

@@ -117,11 +117,18 @@ test("a step runs without making garbage of its own", () => {
   const steps = (count: number) => {
     for (let i = 0; i < count; i++) step.runSync(feed, { into })
   }
-  steps(500)
-  const before = heap()
+  /** The engine's own work comes and goes with some hundred kilobytes: what is there in the quietest of a few moments. */
+  const settled = () => {
+    const moments = Array.from({ length: 5 }, () => {
+      steps(500)
+      return heap()
+    })
+    return Math.min(...moments)
+  }
+  const before = settled()
   const { heapUsed } = process.memoryUsage()
   steps(1000)
   // A result and its list: a tensor over `into` and an array per step, some hundred bytes.
   expect((process.memoryUsage().heapUsed - heapUsed) / 1000).toBeLessThan(3000)
-  expect(heap() - before).toBeLessThan(200_000)
+  expect(settled() - before).toBeLessThan(200_000)
 })

@@ -30,7 +30,12 @@ export function encodeModule(parts: ModuleParts, withNames: boolean): Uint8Array
     )
   })
   if (parts.data.length > 0) rawSection(writer, sections.dataCount, (out) => out.unsigned(parts.data.length))
-  section(writer, sections.code, parts.functions, (out, body) => out.sized(encodeBody(body, numbering)))
+  const code = new ByteWriter()
+  section(writer, sections.code, parts.functions, (out, body) => {
+    code.clear()
+    encodeBody(code, body, numbering)
+    out.sized(code)
+  })
   section(writer, sections.data, parts.data, (out, { ref, address }) => {
     out.byte(address === undefined ? 1 : 0)
     if (address !== undefined) {
@@ -61,7 +66,7 @@ function rawSection(writer: ByteWriter, id: number, write: (out: ByteWriter) => 
   const out = new ByteWriter()
   write(out)
   writer.byte(id)
-  writer.sized(out.finish())
+  writer.sized(out)
 }
 
 /** Every signature once. */

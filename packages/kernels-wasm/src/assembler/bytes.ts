@@ -11,7 +11,7 @@ export class ByteWriter {
   }
 
   byte(value: number): void {
-    this.#reserve(1)
+    if (this.#length === this.#bytes.length) this.#reserve(1)
     this.#bytes[this.#length++] = value
   }
 
@@ -51,10 +51,16 @@ export class ByteWriter {
     this.byte(Number(rest & 0x7fn))
   }
 
-  /** A vector of bytes: the length, then the bytes. */
-  sized(bytes: Uint8Array): void {
-    this.unsigned(bytes.length)
-    this.append(bytes)
+  /** A vector of bytes: the length, then the bytes; those of another writer as well. */
+  sized(bytes: Uint8Array | ByteWriter): void {
+    const own = bytes instanceof ByteWriter ? bytes.#bytes.subarray(0, bytes.#length) : bytes
+    this.unsigned(own.length)
+    this.append(own)
+  }
+
+  /** Forgets what was written, to be used again. */
+  clear(): void {
+    this.#length = 0
   }
 
   name(text: string): void {

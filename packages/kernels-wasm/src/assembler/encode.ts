@@ -2,7 +2,7 @@
 
 import { fail } from "@counterflow/ir"
 import { ByteWriter } from "./bytes.ts"
-import type { Code, Expr, FunctionRef, Instruction, Local, ValueType, Variable } from "./expression.ts"
+import type { Expr, FunctionRef, Instruction, Local, ValueType, Variable } from "./expression.ts"
 import { misc } from "./opcodes/table.ts"
 import { type DataRef, type FunctionBody, type Label, type Statement, valueTypeCodes } from "./statement.ts"
 
@@ -42,26 +42,26 @@ export function orderLocals({ params, locals }: FunctionBody): readonly Local[] 
   return [...params, ...valueTypes.flatMap((type) => locals.filter((local) => local.type === type))]
 }
 
-/** One entry of the code section, without its size. */
-export function encodeBody(body: FunctionBody, numbering: Numbering): Uint8Array {
-  const writer = new ByteWriter()
-  const runs = valueTypes
-    .map((type) => [type, body.locals.filter((local) => local.type === type).length] as const)
-    .filter(([, count]) => count > 0)
-  writer.unsigned(runs.length)
-  for (const [type, count] of runs) {
-    writer.unsigned(count)
+/** Writes one entry of the code section, without its size. */
+export function encodeBody(writer: ByteWriter, body: FunctionBody, numbering: Numbering): void {
+  const counts: Record<ValueType, number> = { i32: 0, i64: 0, f32: 0, f64: 0, v128: 0 }
+  for (const { type } of body.locals) counts[type]++
+  const types = valueTypes.filter((type) => counts[type] > 0)
+  writer.unsigned(types.length)
+  for (const type of types) {
+    writer.unsigned(counts[type])
     writer.byte(valueTypeCodes[type])
   }
   new BodyEncoder(writer, body, numbering).encode()
-  return writer.finish()
 }
 
 class BodyEncoder {
   readonly #writer: ByteWriter
   readonly #body: FunctionBody
   readonly #numbering: Numbering
-  readonly #locals: ReadonlyMap<Variable, number>
+  /** Parameters and locals in the order in which they were made, and their numbers. */
+  readonly #variables: Variable[] = []
+  readonly #numbers: number[] = []
   /** Innermost last; undefined for the arms of an if, which count as a level but are no target. */
   readonly #labels: (Label | undefined)[] = []
 
@@ -69,7 +69,10 @@ class BodyEncoder {
     this.#writer = writer
     this.#body = body
     this.#numbering = numbering
-    this.#locals = new Map(orderLocals(body).map(({ code }, i) => [code, i]))
+    for (const { code } of [...body.params, ...body.locals]) this.#variables.push(code)
+    orderLocals(body).forEach(({ code }, number) => {
+      this.#numbers[code.at] = number
+    })
   }
 
   encode(): void {
@@ -138,10 +141,7 @@ class BodyEncoder {
   }
 
   #expression({ type, code }: Expr): void {
-    this.#code(code, type)
-  }
-
-  #code(code: Code, type: ValueType): void {
+    const writer = this.#writer
     switch (code.kind) {
       case "const":
         return this.#constant(type, code.value)
@@ -157,10 +157,10 @@ class BodyEncoder {
         for (const operand of code.operands) this.#expression(operand)
         this.#instruction(code.instruction)
         if (code.memarg !== undefined) {
-          this.#writer.unsigned(Math.log2(code.memarg.align))
-          this.#writer.unsigned(code.memarg.offset)
+          writer.byte(Math.log2(code.memarg.align))
+          writer.unsigned(code.memarg.offset)
         }
-        for (const lane of code.lanes) this.#writer.byte(lane)
+        for (const lane of code.lanes) writer.byte(lane)
     }
   }
 
@@ -198,8 +198,7 @@ class BodyEncoder {
   }
 
   #number(variable: Variable): number {
-    const number = this.#locals.get(variable)
-    if (number !== undefined) return number
+    if (this.#variables[variable.at] === variable) return this.#numbers[variable.at] ?? 0
     return fail("CF_INTERNAL", `assembler: ${variable.name} is no local of ${this.#body.ref.name}`)
   }
 

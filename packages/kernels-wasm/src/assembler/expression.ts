@@ -38,6 +38,8 @@ export type Code =
 export interface Variable {
   readonly kind: "get"
   readonly name: string
+  /** Its place among the parameters and locals of its function, in the order in which they were made. */
+  readonly at: number
 }
 
 export interface Expr<T extends ValueType = ValueType> {
@@ -83,7 +85,9 @@ export function liftAll<P extends readonly ValueType[]>(
   if (given.length !== types.length) {
     fail("CF_INTERNAL", `assembler: ${user} takes ${types.length} operands, got ${given.length}`)
   }
-  return given.map((operand, i) => lift(types[i] ?? "i32", operand))
+  const lifted: Expr[] = []
+  for (let i = 0; i < given.length; i++) lifted.push(lift(types[i] ?? "i32", given[i] ?? 0))
+  return lifted
 }
 
 export function constant<T extends ValueType>(type: T, value: number | bigint): Expr<T> {

@@ -17,7 +17,7 @@ import {
 import { apply, i32, instructionOf, memargOf } from "./instruction.ts"
 import { atomicStores } from "./opcodes/atomic.ts"
 import { laneStores, stores } from "./opcodes/memory.ts"
-import { type Entry, misc } from "./opcodes/table.ts"
+import { type Entry, mapped, misc } from "./opcodes/table.ts"
 import type { DataRef, FunctionBody, Label, Statement } from "./statement.ts"
 
 const allStores = { ...stores, ...atomicStores }
@@ -39,15 +39,18 @@ export interface RangeOptions {
 export class FunctionBuilder {
   readonly #locals: Local[] = []
   readonly #results: readonly ValueType[]
+  /** Of the parameters, which come first. */
+  readonly #parameters: number
   #body: Statement[] = []
 
-  constructor(results: readonly ValueType[]) {
+  constructor(results: readonly ValueType[], parameters = 0) {
     this.#results = results
+    this.#parameters = parameters
   }
 
   /** A new local, zero at entry of the function, or set to `init` here. */
   local<T extends ValueType>(type: T, init?: Operand<T>, name = `${type}_${this.#locals.length}`): Local<T> {
-    const local: Local<T> = { type, code: { kind: "get", name } }
+    const local: Local<T> = { type, code: { kind: "get", name, at: this.#parameters + this.#locals.length } }
     this.#locals.push(local)
     if (init !== undefined) this.set(local, init)
     return local
@@ -78,11 +81,9 @@ export class FunctionBuilder {
     align?: number,
   ): void {
     const entry: Entry = allStores[kind]
-    const name = storeName(kind)
-    const type = entry.params[1] ?? "i32"
-    const operands = [lift("i32", address), lift(type, value)]
-    const memarg = memargOf(entry, name, offset, align ?? entry.bytes)
-    this.#run(apply(entry, instructionOf(entry, name), operands, { memarg }), 0)
+    const instruction = storeInstructions[kind]
+    const memarg = memargOf(entry, instruction.name, offset, align ?? entry.bytes)
+    this.#run(apply(entry, instruction, [address, value], memarg), 0)
   }
 
   /** Stores one lane of 8, 16, 32 or 64 bits. */
@@ -95,9 +96,9 @@ export class FunctionBuilder {
     align?: number,
   ): void {
     const entry: Entry = laneStores[`lane${bits}`]
-    const name = `v128.store${bits}_lane`
-    const memarg = memargOf(entry, name, offset, align ?? entry.bytes)
-    this.#run(apply(entry, instructionOf(entry, name), [lift("i32", address), vector], { memarg, lanes: [lane] }), 0)
+    const instruction = instructionOf(entry, `v128.store${bits}_lane`)
+    const memarg = memargOf(entry, instruction.name, offset, align ?? entry.bytes)
+    this.#run(apply(entry, instruction, [address, vector], memarg, [lane]), 0)
   }
 
   /** Copies bytes within memory; the ranges may overlap. */
@@ -152,6 +153,15 @@ export class FunctionBuilder {
   block(body: (end: Label) => void, name = "end"): void {
     const label = { name }
     this.#append({ kind: "block", label, body: this.#nested(() => body(label)) })
+  }
+
+  /** A place here for statements that are known only later: what is built by the function it answers goes there, in order. */
+  ahead(): (build: () => void) => void {
+    const body: Statement[] = []
+    this.#append({ kind: "block", label: { name: "ahead" }, body })
+    return (build) => {
+      body.push(...this.#nested(build))
+    }
   }
 
   /** Branching to the label starts the next round; without a branch the loop ends after one. */
@@ -262,6 +272,8 @@ export class FunctionBuilder {
     return inner
   }
 }
+
+const storeInstructions = mapped(allStores, (entry, kind) => instructionOf(entry, storeName(kind)))
 
 /** "i32" → i32.store, "i64.32" → i64.store32, "i32.atomic8" → i32.atomic.store8. */
 function storeName(kind: StoreKind): string {

@@ -10,7 +10,7 @@
 //     }, { advance: [[p, 4]] })
 //   })
 //   module.export("scale", scale)
-//   new WebAssembly.Module(module.finish())                     // module.toString() for reading
+//   new WebAssembly.Module(module.finish())                     // printModule(module) for reading
 //
 // - Namespaces i32 i64 f32 f64 v128 i8x16 … f64x2 atomicI32 … hold every instruction, named as in the text format but in
 //   camel case: i64.truncSatF64S(x), f32x4.extractLane(0, v), v128.load32Splat(p, 16). Operands are expressions or numbers.
@@ -51,3 +51,4 @@ export {
 } from "./instruction.ts"
 export { type MemoryLimits, ModuleBuilder, type ModuleOptions } from "./module.ts"
 export type { DataRef, Label } from "./statement.ts"
+export { printModule } from "./text.ts"

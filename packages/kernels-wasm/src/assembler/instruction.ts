@@ -50,18 +50,24 @@ type Derived<T extends Table, Kind extends "plain" | "access" | "laned"> = {
   readonly [K in keyof T]: { plain: Plain<T[K]>; access: Access<T[K]>; laned: Laned<T[K]> }[Kind]
 }
 
+const noLanes: readonly number[] = []
+
 /** A node of any entry; operands are checked against it. */
 export function apply(
   entry: Entry,
   instruction: Instruction,
   operands: readonly Operand<ValueType>[],
-  { memarg, lanes = [] }: { readonly memarg?: Memarg | undefined; readonly lanes?: readonly number[] } = {},
+  memarg?: Memarg,
+  lanes = noLanes,
 ): Expr {
-  if (lanes.some((lane) => !Number.isInteger(lane) || lane < 0 || lane >= entry.lanes)) {
-    fail("CF_INTERNAL", `assembler: ${instruction.name} has lanes 0 to ${entry.lanes - 1}, got ${lanes.join(" ")}`)
-  }
+  for (const lane of lanes)
+    if (!(lane >= 0 && lane < entry.lanes && Number.isInteger(lane))) refuseLane(entry, instruction, lane)
   const lifted = liftAll(entry.params, operands, instruction.name)
   return { type: entry.results[0] ?? "i32", code: { kind: "apply", instruction, operands: lifted, memarg, lanes } }
+}
+
+function refuseLane(entry: Entry, instruction: Instruction, lane: number): never {
+  return fail("CF_INTERNAL", `assembler: ${instruction.name} has lanes 0 to ${entry.lanes - 1}, got ${lane}`)
 }
 
 export function instructionOf(entry: Entry, name: string): Instruction {
@@ -72,7 +78,7 @@ export function memargOf(entry: Entry, name: string, offset: number, align: numb
   if (!Number.isInteger(offset) || offset < 0 || offset >= 2 ** 32) {
     fail("CF_INTERNAL", `assembler: ${name} takes a constant offset from 0 to 2^32 - 1, got ${offset}`)
   }
-  if (![1, 2, 4, 8, 16].includes(align) || align > entry.bytes) {
+  if (align !== entry.bytes && (![1, 2, 4, 8, 16].includes(align) || align > entry.bytes)) {
     fail("CF_INTERNAL", `assembler: ${name} is aligned to a power of two up to ${entry.bytes}, got ${align}`)
   }
   return { offset, align }
@@ -89,10 +95,12 @@ function access<T extends Table>(prefix: string, table: T): Derived<T, "access">
   return mapped(table, (entry, key) => {
     const instruction = instructionOf(entry, textName(prefix, key))
     const count = entry.params.length
+    const plainly = memargOf(entry, instruction.name, 0, entry.bytes)
     return (...given: readonly Operand<ValueType>[]) => {
+      if (given.length === count) return apply(entry, instruction, given, plainly)
       const [offset = 0, align = entry.bytes] = given.slice(count)
       const memarg = memargOf(entry, instruction.name, Number(offset), Number(align))
-      return apply(entry, instruction, given.slice(0, count), { memarg })
+      return apply(entry, instruction, given.slice(0, count), memarg)
     }
   }) as Derived<T, "access">
 }
@@ -101,7 +109,7 @@ function laned<T extends Table>(prefix: string, table: T): Derived<T, "laned"> {
   return mapped(table, (entry, key) => {
     const instruction = instructionOf(entry, textName(prefix, key))
     return (lane: number, ...operands: readonly Operand<ValueType>[]) =>
-      apply(entry, instruction, operands, { lanes: [lane] })
+      apply(entry, instruction, operands, undefined, [lane])
   }) as Derived<T, "laned">
 }
 
@@ -127,7 +135,7 @@ const laneLoads = mapped(v128LaneLoads, (entry, key) => {
     align = entry.bytes,
   ): Expr<"v128"> => {
     const memarg = memargOf(entry, instruction.name, offset, align)
-    return lift("v128", vectorOf(apply(entry, instruction, [lift("i32", address), vector], { memarg, lanes: [lane] })))
+    return vectorOf(apply(entry, instruction, [address, vector], memarg, [lane]))
   }
 })
 
@@ -180,7 +188,7 @@ export const i8x16 = {
   /** Byte i of the result is byte lanes[i] of the 32 bytes of x followed by y. */
   shuffle: (lanes: readonly number[], x: Expr<"v128">, y: Expr<"v128">): Expr<"v128"> => {
     if (lanes.length !== 16) fail("CF_INTERNAL", `assembler: a shuffle takes 16 lanes, got ${lanes.length}`)
-    return vectorOf(apply(shuffleEntry, shuffleInstruction, [x, y], { lanes }))
+    return vectorOf(apply(shuffleEntry, shuffleInstruction, [x, y], undefined, lanes))
   },
 }
 
@@ -231,7 +239,7 @@ export function select<T extends ValueType>(condition: Operand<"i32">, ifTrue: E
   const operands = [ifTrue, lift<ValueType>(ifTrue.type, ifFalse), lift("i32", condition)]
   return {
     type: ifTrue.type,
-    code: { kind: "apply", instruction: selectInstruction, operands, memarg: undefined, lanes: [] },
+    code: { kind: "apply", instruction: selectInstruction, operands, memarg: undefined, lanes: noLanes },
   }
 }
 

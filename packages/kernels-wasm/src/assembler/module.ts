@@ -5,7 +5,6 @@ import { encodeModule } from "./binary.ts"
 import type { FunctionRef, Local, ValueType } from "./expression.ts"
 import { FunctionBuilder } from "./function.ts"
 import type { DataRef, FunctionBody, ImportedFunction, ImportedMemory, ModuleParts } from "./statement.ts"
-import { printModule } from "./text.ts"
 
 export interface ModuleOptions {
   /** Accept relaxed vector instructions, which not every host has and whose results differ between machines. */
@@ -60,8 +59,8 @@ export class ModuleBuilder {
     build: (f: FunctionBuilder, ...params: Locals<P>) => void,
   ): FunctionRef<P, R> {
     const ref = { name, params, results }
-    const builder = new FunctionBuilder(results)
-    const locals = params.map((type, i): Local => ({ type, code: { kind: "get", name: `p${i}` } }))
+    const builder = new FunctionBuilder(results, params.length)
+    const locals = params.map((type, i): Local => ({ type, code: { kind: "get", name: `p${i}`, at: i } }))
     build(builder, ...(locals as Locals<P>))
     this.#functions.push(builder.finish(ref, locals))
     return ref
@@ -81,15 +80,11 @@ export class ModuleBuilder {
 
   /** The binary module; with `names` it says the names of functions and locals to debuggers and profilers. */
   finish({ names = false }: { readonly names?: boolean } = {}): Uint8Array<ArrayBuffer> {
-    return encodeModule(this.#parts(), names)
+    return encodeModule(this.parts, names)
   }
 
-  /** The module in the text format, folded, with names. */
-  toString(): string {
-    return printModule(this.#parts())
-  }
-
-  #parts(): ModuleParts {
+  /** What has been built, for those that write it. */
+  get parts(): ModuleParts {
     return {
       memory: this.#memory,
       imports: this.#imports,

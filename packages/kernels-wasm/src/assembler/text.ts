@@ -7,7 +7,8 @@ import type { FunctionBody, ImportedMemory, Label, ModuleParts, Statement } from
 
 const width = 100
 
-export function printModule(parts: ModuleParts): string {
+/** The text of a module; what only loads modules need not know this file. */
+export function printModule({ parts }: { readonly parts: ModuleParts }): string {
   const functionNames = new Names([...parts.imports, ...parts.functions].map(({ ref }) => [ref, ref.name]))
   const dataNames = new Names(parts.data.map(({ ref }) => [ref, "data"]))
   const lines = [

@@ -18,8 +18,14 @@ export function reportPlace(f: FunctionBuilder, place: Expr<"i64">, axis: number
   f.return(1)
 }
 
+/** A loop has run as often as it may. Told from a place by the axis −1, which no tensor has. */
+export function reportRuns(f: FunctionBuilder, most: number): void {
+  f.store("i64", 0, -1, axisAt)
+  f.store("i64", 0, most, sizeAt)
+}
+
 /** What the last failing kernel reported. */
-export function readReport(buffer: ArrayBuffer): Record<"place" | "axis" | "size", bigint> {
+export function readReport(buffer: ArrayBufferLike): Record<"place" | "axis" | "size", bigint> {
   const view = new DataView(buffer, 0, controlBytes)
   const at = (offset: number) => view.getBigInt64(offset, true)
   return { place: at(placeAt), axis: at(axisAt), size: at(sizeAt) }

@@ -2,6 +2,7 @@
 
 import type { DType } from "@counterflow/ir"
 import { type FunctionBuilder, i32, i64, type Local } from "../assembler/index.ts"
+import { copyTransposed, spread, turnedAxis } from "./copy-transposed.ts"
 import { bytesOf, elementOf } from "./element.ts"
 import type { Kernel } from "./kernel.ts"
 import { behind, type Emit, type Place, type PlacedTensor } from "./signature.ts"
@@ -31,14 +32,20 @@ const copy: Kernel<"x" | "z", CopySpec> = {
   name: "copy",
   build: ({ f }, { x, z }, { bytes, sizes, from, to }) => {
     const last = sizes.length - 1
+    const turned = turnedAxis(bytes, { sizes, from, to })
+    if (turned !== undefined) return copyTransposed(f, x, z, { sizes, from, to }, turned)
+    const stretches = bytes === 4 && last >= 0 && from[last] === 0 && to[last] === bytes
     const runs = last < 0 || (from[last] === bytes && to[last] === bytes)
-    const outer = runs ? Math.max(last, 0) : sizes.length
+    const outer = runs || stretches ? Math.max(last, 0) : sizes.length
     const length = runs ? bytes * (sizes[last] ?? 1) : bytes
     const walkers = [
       { pointer: x, steps: from.slice(0, outer) },
       { pointer: z, steps: to.slice(0, outer) },
     ]
-    walk(f, sizes.slice(0, outer), walkers, () => copyRun(f, z, x, length))
+    walk(f, sizes.slice(0, outer), walkers, () => {
+      if (stretches) spread(f, z, x, sizes[last] ?? 1)
+      else copyRun(f, z, x, length)
+    })
   },
 }
 

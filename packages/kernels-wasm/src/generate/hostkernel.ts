@@ -3,6 +3,7 @@
 
 import type { DType } from "@counterflow/ir"
 import type { InputsOf, Op, OutputsOf } from "@counterflow/ops"
+import type { bindCallout } from "../callout.ts"
 import type { BoundAttrsOf, TensorShape } from "./signature.ts"
 
 /** int64 comes as integers in float64 (exact within ±(2^53 − 1)), in copies; everything else as it lies in memory. */
@@ -17,6 +18,8 @@ export interface HostTensor {
 /** A sub-block of a control-flow operator. */
 export interface HostBlock {
   run(): void
+  /** To be written before every run. */
+  readonly params: readonly HostTensor[]
   readonly results: readonly HostTensor[]
 }
 
@@ -62,14 +65,12 @@ export type HostKernelOf<R extends Op> =
 export class HostKernel {
   readonly bind: HostBind<never>
   readonly workspace: (types: never) => number
+  /** How generated code calls it: what a backend without such kernels need not load. */
+  readonly connect: typeof bindCallout
 
-  constructor(bind: HostBind<never>, workspace: (types: never) => number) {
+  constructor(bind: HostBind<never>, workspace: (types: never) => number, connect: typeof bindCallout) {
     this.bind = bind
     this.workspace = workspace
+    this.connect = connect
   }
-}
-
-/** A kernel in JavaScript for an op from outside: `wasm({ kernels: { "vendor.softClip": hostKernel<typeof softClipOp>(kernel) } })`. */
-export function hostKernel<R extends Op>(kernel: HostKernelOf<R>): HostKernel {
-  return typeof kernel === "function" ? new HostKernel(kernel, () => 0) : new HostKernel(kernel.bind, kernel.workspace)
 }

@@ -1,27 +1,49 @@
-// The generators of every family in one table: a primitive without one does not compile.
+// The generators of every family in one table: a primitive without one does not compile. Beside them those of composites
+// that are served whole.
 
 import type { Registry } from "@counterflow/ops"
-import { convolution } from "./convolution.ts"
-import { creation } from "./creation.ts"
-import { matmulGenerators } from "./matmul.ts"
-import { movement } from "./movement.ts"
-import { maxPooling } from "./pooling-max.ts"
-import { meanPooling } from "./pooling-mean.ts"
-import { random } from "./random.ts"
-import { reduction } from "./reduction.ts"
-import { scan } from "./scan.ts"
-import { selection } from "./selection.ts"
-import type { GeneratorTable } from "./signature.ts"
+import { basics } from "./basics.ts"
+import {
+  control,
+  convolution,
+  crossEntropy,
+  cumulative,
+  erf,
+  gaussian,
+  layerNorm,
+  matmul,
+  maxPooling,
+  meanPooling,
+  power,
+  random,
+  reduction,
+  selection,
+  softmax,
+  trigonometry,
+} from "../families.ts"
+import type { FunctionBuilders } from "../math/index.ts"
+import type { GeneratorTable, KeptGenerators } from "./signature.ts"
 
 export const generators = {
+  ...basics,
+  ...control,
   ...convolution,
-  ...creation,
-  ...matmulGenerators,
+  ...cumulative,
+  ...gaussian,
+  ...matmul,
   ...maxPooling,
   ...meanPooling,
-  ...movement,
   ...random,
   ...reduction,
-  ...scan,
   ...selection,
 } satisfies GeneratorTable<Registry>
+
+/** Composites of which one kernel saves passes over memory. Each has a gradient rule of its own. */
+export const kept = { ...crossEntropy, ...layerNorm, ...softmax } satisfies KeptGenerators<Registry>
+
+/** The functions that not every backend has. */
+export const functions = {
+  ...erf.functions,
+  ...power.functions,
+  ...trigonometry.functions,
+} satisfies Required<FunctionBuilders>

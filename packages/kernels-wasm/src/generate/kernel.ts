@@ -17,16 +17,29 @@ export interface KernelContext {
   readonly f: FunctionBuilder
   /** For functions that kernels call. */
   readonly module: ModuleBuilder
+  /** Whether relaxed vector instructions may be used; the same for all kernels of a module. */
+  readonly relaxed: boolean
 }
 
-/** A text that two specs share only if they are the same: plain data, in which parts may be shared. */
+const keys = new WeakMap<object, string>()
+
+/**
+ * A text that two specs share only if they are the same: plain data, in which parts may be shared, and which nobody changes
+ * afterwards.
+ */
 export function keyOf(spec: unknown): string {
-  return print(spec, new Map())
+  if (typeof spec !== "object" || spec === null) return print(spec, new Map())
+  const known = keys.get(spec)
+  if (known !== undefined) return known
+  const key = print(spec, new Map())
+  keys.set(spec, key)
+  return key
 }
 
 function print(value: unknown, seen: Map<object, number>): string {
-  if (typeof value === "number") return Object.is(value, -0) ? "-0" : String(value)
-  if (typeof value === "string") return JSON.stringify(value)
+  if (typeof value === "number") return value === 0 && 1 / value < 0 ? "-0" : `${value}`
+  // With the length in front, no text can look like anything else.
+  if (typeof value === "string") return `${value.length}"${value}`
   if (typeof value === "boolean" || value === null || value === undefined) return String(value)
   if (typeof value !== "object") return fail("CF_INTERNAL", `the spec of a kernel holds a ${typeof value}`)
   const known = seen.get(value)
@@ -38,6 +51,7 @@ function print(value: unknown, seen: Map<object, number>): string {
     for (const part of value as readonly unknown[]) text += `${print(part, seen)},`
     return `[${text}]`
   }
-  for (const [name, part] of Object.entries(value)) text += `${name}:${print(part, seen)},`
+  const record = value as Readonly<Record<string, unknown>>
+  for (const name in record) text += `${name}:${print(record[name], seen)},`
   return `{${text}}`
 }

@@ -1,128 +1,173 @@
-// Max pooling: the largest element of each window with its place in the plane, and moving elements by such places.
+// Max pooling: the largest element of each window with its place in the plane.
 
-import type { DType } from "@counterflow/ir"
 import type { Registry } from "@counterflow/ops"
-import { type Expr, f64, i32, i64, type Local, select } from "../assembler/index.ts"
-import { emitFill } from "./copy.ts"
+import { type Expr, f32x4, f64, type FunctionBuilder, i32, i32x4, type Local, v128 } from "../assembler/index.ts"
+import type { Lanes } from "../math/simd/lanes.ts"
 import { bytesOf, realOf } from "./element.ts"
 import type { Kernel } from "./kernel.ts"
-import { addToPlane, planeBytes, roundPlane } from "./plane.ts"
-import type { Generators } from "./signature.ts"
-import { eachElement, eachWindow, planesOf, type PoolSpec, windowsOf, type WindowSpec } from "./window.ts"
+import { emitParts } from "./parts.ts"
+import { poolPlaces } from "./pooling-places.ts"
+import { eachColumn, eachRow, rowPlan } from "./pooling-rows.ts"
+import { behind, type Generators, type PlacedTensor } from "./signature.ts"
+import { withConstants } from "./vector.ts"
+import { type Clipped, eachElement, eachWindow, windowsCost, windowsOf, type WindowSpec } from "./window.ts"
 
 const maxPool2d: Kernel<"x" | "z" | "index", WindowSpec> = {
   name: "maxPool2d",
   build: ({ f }, { x, z, index }, spec) => {
     const element = realOf(spec.dtype)
-    const [height, width] = spec.image
-    const [largest, best] = [f.local("f64"), f.local("i32")]
-    f.forRange(
-      spec.planes,
-      () =>
-        eachWindow(f, spec, (rows, columns) => {
-          f.set(largest, 0)
-          f.set(best, -1)
-          eachElement(f, rows, columns, width, (place) => {
-            const value = f.let(element.load(i32.add(x, i32.mul(place, element.bytes))))
-            // The first NaN wins and stays.
-            const isNewNaN = i32.and(f64.ne(value, value), f64.eq(largest, largest))
-            f.if(i32.or(i32.ltS(best, 0), i32.or(f64.gt(value, largest), isNewNaN)), () => {
-              f.set(largest, value)
-              f.set(best, place)
-            })
-          })
-          element.store(f, z, largest)
-          f.store("i32", index, best)
-          f.increment(z, element.bytes)
-          f.increment(index, 4)
+    const plane = [x, spec.image[0] * spec.image[1] * element.bytes] as const
+    const plan = rowPlan(spec)
+    const planes = (to: FunctionBuilder, body: (one: (window: Clipped) => void) => void) => {
+      const [largest, best] = [to.local("f64"), to.local("i32")]
+      const one = (window: Clipped) => {
+        scanWindow(to, window, spec, largest, best)
+        element.store(to, z, largest)
+        to.store("i32", index, best)
+      }
+      to.forRange(spec.planes, () => body(one), { advance: [plane] })
+    }
+    const advance = (to: FunctionBuilder, results: number) => {
+      to.increment(z, element.bytes * results)
+      to.increment(index, 4 * results)
+    }
+    if (plan === undefined) {
+      return planes(f, (one) =>
+        eachWindow(f, x, spec, (window) => {
+          one(window)
+          advance(f, 1)
         }),
-      { advance: [[x, height * width * element.bytes]] },
-    )
-  },
-}
-
-interface PlaceSpec extends PoolSpec {
-  readonly index: DType
-}
-
-/** The place in its plane that is named, as an unsigned number: larger than any plane where there is none. */
-function placeAt(index: Local<"i32">, dtype: DType): Expr<"i32"> {
-  if (dtype !== "int64") return i32.load(index)
-  const place = i64.load(index)
-  return select(i64.ltU(place, 2 ** 31), i32.wrapI64(place), i32.const(-1))
-}
-
-const poolScatter: Kernel<"dz" | "index" | "dx" | "sums", PlaceSpec> = {
-  name: "poolScatter",
-  build: ({ f }, { dz, index, dx, sums }, spec) => {
-    const element = realOf(spec.dtype)
-    const pixels = spec.image[0] * spec.image[1]
-    f.forRange(
-      spec.planes,
-      () => {
-        f.fill(sums, 0, 8 * pixels)
-        const advance = [[dz, element.bytes] as const, [index, bytesOf(spec.index)] as const]
-        f.forRange(
-          spec.pooled[0] * spec.pooled[1],
-          () => {
-            const place = f.let(placeAt(index, spec.index))
-            f.if(i32.ltU(place, pixels), () => addToPlane(f, sums, place, f.let(element.load(dz))))
+      )
+    }
+    withConstants(f, (lanes) => {
+      const offsets = lanes.f.let(i32x4.const(0, 1, 2, 3))
+      const beside = lanes.f.let(i32x4.mul(offsets, i32x4.splat(i32.const(spec.stride[1]))))
+      planes(lanes.f, (one) =>
+        eachRow(lanes.f, x, spec, plan, {
+          four: (rows, pointer, place) => {
+            const found = scanFour(lanes, rows, pointer, spec)
+            lanes.f.store("v128", z, found.largest, 0, 4)
+            const first = i32x4.add(i32x4.splat(place), beside)
+            lanes.f.store("v128", index, i32x4.add(first, found.place), 0, 4)
           },
-          { advance },
-        )
-        roundPlane(f, sums, dx, pixels, spec.dtype)
-      },
-      { advance: [[dx, pixels * element.bytes]] },
-    )
+          one,
+          advance: (results) => advance(lanes.f, results),
+        }),
+      )
+    })
   },
 }
 
-const poolGather: Kernel<"x" | "index" | "z", PlaceSpec> = {
-  name: "poolGather",
-  build: ({ f }, { x, index, z }, spec) => {
-    const element = realOf(spec.dtype)
-    const pixels = spec.image[0] * spec.image[1]
-    const value = f.local("f64")
-    f.forRange(
-      spec.planes,
-      () => {
-        const advance = [[z, element.bytes] as const, [index, bytesOf(spec.index)] as const]
-        f.forRange(
-          spec.pooled[0] * spec.pooled[1],
-          () => {
-            const place = f.let(placeAt(index, spec.index))
-            f.set(value, 0)
-            f.if(i32.ltU(place, pixels), () => {
-              f.set(value, element.load(i32.add(x, i32.mul(place, element.bytes))))
-            })
-            element.store(f, z, value)
-          },
-          { advance },
-        )
-      },
-      { advance: [[x, pixels * element.bytes]] },
-    )
-  },
+/** The largest element of a window and its place; of an empty window 0 and −1. */
+function scanWindow(
+  f: FunctionBuilder,
+  window: Clipped,
+  spec: WindowSpec,
+  largest: Local<"f64">,
+  best: Local<"i32">,
+): void {
+  const element = realOf(spec.dtype)
+  f.set(largest, 0)
+  f.set(best, -1)
+  eachElement(f, window, spec, (pointer, place) => {
+    const value = f.let(element.load(pointer))
+    // The first NaN wins and stays.
+    const isNewNaN = i32.and(f64.ne(value, value), f64.eq(largest, largest))
+    f.if(i32.or(i32.ltS(best, 0), i32.or(f64.gt(value, largest), isNewNaN)), () => {
+      f.set(largest, value)
+      f.set(best, place)
+    })
+  })
+}
+
+/** Windows of up to so many elements are written out. */
+const longest = 16
+
+/** The same of four windows; places count from the first element of each. */
+function scanFour(
+  lanes: Lanes,
+  rows: number,
+  pointer: Local<"i32">,
+  spec: WindowSpec,
+): Record<"largest" | "place", Local<"v128">> {
+  const { f } = lanes
+  const [largest, place, sum] = [f.local("v128"), f.local("v128"), f.local("v128")]
+  const take = (values: Local<"v128">, at: Expr<"v128">) => {
+    f.set(place, v128.bitselect(at, place, f.let(f32x4.gt(values, largest))))
+    f.set(largest, f32x4.pmax(largest, values))
+    f.set(sum, f32x4.add(sum, values))
+  }
+  visitFour(lanes, rows, pointer, spec, take, (values, at) => {
+    f.set(largest, values)
+    f.set(sum, values)
+    f.set(place, at)
+  })
+  // A NaN makes the sum one, as infinities of both signs may; then all is looked through with more care.
+  f.if(i32.eqz(i32x4.allTrue(f32x4.eq(sum, sum))), () => {
+    const takeNaN = (values: Local<"v128">, at: Expr<"v128">) => {
+      // Not "greater", so that a NaN is taken; and once there is one, nothing is.
+      const isTaken = f.let(v128.andnot(f32x4.eq(largest, largest), f32x4.le(values, largest)))
+      f.set(largest, v128.bitselect(values, largest, isTaken))
+      f.set(place, v128.bitselect(at, place, isTaken))
+    }
+    visitFour(lanes, rows, pointer, spec, takeNaN, (values, at) => {
+      f.set(largest, values)
+      f.set(place, at)
+    })
+  })
+  return { largest, place }
+}
+
+type Visit = (values: Local<"v128">, place: Expr<"v128">) => void
+
+/** The elements of four windows with their places, in order: `start` with the first, `take` with all others. */
+function visitFour(
+  lanes: Lanes,
+  rows: number,
+  pointer: Local<"i32">,
+  spec: WindowSpec,
+  take: Visit,
+  start: Visit,
+): void {
+  const { f, bits } = lanes
+  const width = spec.image[1]
+  if (rows * spec.window[1] <= longest) {
+    for (let row = 0; row < rows; row++) {
+      eachColumn(f, pointer, 4 * width * row, spec, (column, values) => {
+        const visit = row + column === 0 ? start : take
+        visit(values, bits(row * width + column))
+      })
+    }
+    return
+  }
+  const [row, first] = [f.let(pointer), f.let(bits(0))]
+  eachColumn(f, pointer, 0, { ...spec, window: [1, 1] }, (_, values) => start(values, bits(0)))
+  f.forRange(
+    rows,
+    () => {
+      // The first element is seen a second time, which changes nothing.
+      eachColumn(f, row, 0, spec, (column, values) => take(values, i32x4.add(first, bits(column))))
+      f.set(first, i32x4.add(first, bits(width)))
+    },
+    { advance: [[row, 4 * width]] },
+  )
 }
 
 export const maxPooling = {
   maxPool2d: ({ inputs: { x }, outputs: { z, index }, attrs }, emit) => {
     if (z.elements === 0) return
-    emit.run(maxPool2d, { x: x.place, z: z.place, index: index.place }, windowsOf(x, z, attrs))
+    const spec = windowsOf(x, z, attrs)
+    const bytesOfPlane = ({ elements, dtype }: PlacedTensor) => (elements / spec.planes) * bytesOf(dtype)
+    const [from, to, places] = [bytesOfPlane(x), bytesOfPlane(z), bytesOfPlane(index)]
+    emitParts(spec.planes, windowsCost(spec), emit, (start, planes) => {
+      const at = {
+        x: behind(x.place, start * from),
+        z: behind(z.place, start * to),
+        index: behind(index.place, start * places),
+      }
+      emit.run(maxPool2d, at, { ...spec, planes })
+    })
   },
 
-  poolScatter: {
-    workspace: ({ outputs: { dx } }) => planeBytes(dx.shape),
-    emit: ({ inputs: { dz, index }, outputs: { dx }, workspace }, emit) => {
-      if (dz.elements === 0) return emitFill(dx, 0, emit)
-      if (dx.elements === 0) return
-      const at = { dz: dz.place, index: index.place, dx: dx.place, sums: workspace }
-      emit.run(poolScatter, at, { ...planesOf(dx, dz), index: index.dtype })
-    },
-  },
-
-  poolGather: ({ inputs: { x, index }, outputs: { z } }, emit) => {
-    if (z.elements === 0) return
-    emit.run(poolGather, { x: x.place, index: index.place, z: z.place }, { ...planesOf(x, z), index: index.dtype })
-  },
+  ...poolPlaces,
 } satisfies Generators<Registry>

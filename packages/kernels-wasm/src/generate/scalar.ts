@@ -17,11 +17,19 @@ export interface ScalarInput {
 
 /** The value of an expression at one point. */
 export function evaluate(
-  { f, module }: KernelContext,
+  context: KernelContext,
   scalar: Scalar,
   inputs: Readonly<Record<string, ScalarInput>>,
   output: DType,
 ): Expr<Work> {
+  return evaluator(context, inputs)(scalar, output)
+}
+
+/** Values of expressions at one point: what they share is computed once. */
+export function evaluator(
+  { f, module }: KernelContext,
+  inputs: Readonly<Record<string, ScalarInput>>,
+): (scalar: Scalar, output: DType) => Expr<Work> {
   const math = mathFunctions(module)
   const known = new Map<Scalar, DType | null>()
   const made = new Map<Scalar, Local<Work>>()
@@ -77,9 +85,11 @@ export function evaluate(
     return rule(x, "y" in node ? visit(node.y, dtype) : x, math)
   }
 
-  const dtype = dtypeOf(scalar) ?? output
-  if (dtype !== output) fail("CF_INTERNAL", `a scalar expression yields ${dtype} where its output is ${output}`)
-  return visit(scalar, output)
+  return (scalar, output) => {
+    const dtype = dtypeOf(scalar) ?? output
+    if (dtype !== output) fail("CF_INTERNAL", `a scalar expression yields ${dtype} where its output is ${output}`)
+    return visit(scalar, output)
+  }
 }
 
 function isComparison(op: Scalar["op"]): op is Comparison {

@@ -2,7 +2,7 @@
 
 import type { DType } from "@counterflow/ir"
 import type { Registry } from "@counterflow/ops"
-import { type Expr, f32, type FunctionBuilder, i32, i64, type Local } from "../assembler/index.ts"
+import { type Expr, f32, f32x4, type FunctionBuilder, i32, i32x4, i64, type Local, v128 } from "../assembler/index.ts"
 import { reportPlace } from "./control.ts"
 import { copyRun, emitFill } from "./copy.ts"
 import { bytesOf, type Element, elementOf, type Work } from "./element.ts"
@@ -86,17 +86,12 @@ const scatterNdAdd: Kernel<"updates" | "index" | "z", PlacesSpec> = {
   canFail: true,
   build: ({ f }, { updates, index, z }, spec) => {
     const { outer, block, run, rows, sizes, dtype } = spec
-    const { bytes } = elementOf(dtype)
-    const perRow = run / bytes
     f.forRange(
       rows,
       () => {
         const [from, to] = [f.let(updates), f.let(i32.add(z, offsetOf(f, index, spec)))]
-        const walkers = [
-          { pointer: from, steps: [rows * run, bytes] },
-          { pointer: to, steps: [block, bytes] },
-        ]
-        walk(f, [perRow === 0 ? 0 : outer, perRow], walkers, () => addTo(f, to, from, dtype))
+        const advance = [[from, rows * run] as const, [to, block] as const]
+        f.forRange(run === 0 ? 0 : outer, () => addRun(f, to, from, run, dtype), { advance })
       },
       {
         advance: [
@@ -107,6 +102,29 @@ const scatterNdAdd: Kernel<"updates" | "index" | "z", PlacesSpec> = {
     )
     f.return(0)
   },
+}
+
+/** Adds `run` bytes of elements to others, element by element. */
+function addRun(f: FunctionBuilder, to: Local<"i32">, from: Local<"i32">, run: number, dtype: DType): void {
+  const { bytes } = elementOf(dtype)
+  const add = dtype === "float32" ? f32x4.add : dtype === "int32" ? i32x4.add : null
+  if (run === bytes) return addTo(f, to, from, dtype)
+  const [target, source] = [f.let(to), f.let(from)]
+  const by = (step: number) => ({ advance: [[target, step] as const, [source, step] as const] })
+  const vectors = add === null ? 0 : Math.floor(run / 16)
+  f.forRange(
+    vectors,
+    () =>
+      f.store(
+        "v128",
+        target,
+        add?.(v128.load(target, 0, bytes), v128.load(source, 0, bytes)) ?? v128.load(source),
+        0,
+        bytes,
+      ),
+    by(16),
+  )
+  f.forRange((run - 16 * vectors) / bytes, () => addTo(f, target, source, dtype), by(bytes))
 }
 
 function addTo(f: FunctionBuilder, to: Local<"i32">, from: Local<"i32">, dtype: DType): void {

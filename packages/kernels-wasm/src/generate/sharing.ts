@@ -5,6 +5,11 @@ import type { Scalar } from "@counterflow/ir"
 
 /** The same expression, in which equal parts are the same object. */
 export function shareParts(scalar: Scalar): Scalar {
+  return shareAll([scalar])[0] ?? scalar
+}
+
+/** The same expressions, in which equal parts are the same object, of whichever expression they are. */
+export function shareAll(scalars: readonly Scalar[]): Scalar[] {
   const known = new Map<Scalar, Scalar>()
   const numbers = new Map<Scalar, number>()
   const unique = new Map<string, Scalar>()
@@ -22,7 +27,7 @@ export function shareParts(scalar: Scalar): Scalar {
     unique.set(key, rebuilt)
     return rebuilt
   }
-  return share(scalar)
+  return scalars.map(share)
 }
 
 interface Rebuilt {

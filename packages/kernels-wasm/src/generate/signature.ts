@@ -12,6 +12,7 @@ import type {
   OutputSignature,
   OutputsOf,
 } from "@counterflow/ops"
+import type { Flow } from "./flow.ts"
 import type { Kernel } from "./kernel.ts"
 
 /** Where bytes lie: behind the start of the arena, which may move, or at an address that never changes. */
@@ -24,10 +25,17 @@ export function behind({ base, offset }: Place, bytes: number): Place {
   return { base, offset: offset + bytes }
 }
 
+/** A number as an argument of a kernel, beside addresses. */
+export function argument(value: number): Place {
+  return { base: "fixed", offset: value }
+}
+
 export interface TensorShape {
   readonly shape: readonly number[]
   readonly elements: number
   readonly dtype: DType
+  /** Steps in elements along the axes, of an operand that is read where it lies though it lies otherwise; none: rows first. */
+  readonly strides?: Strides | undefined
 }
 
 export interface PlacedTensor extends TensorShape {
@@ -36,6 +44,8 @@ export interface PlacedTensor extends TensorShape {
 
 /** Takes the kernels of one operator, in order. */
 export interface Emit {
+  /** Whether relaxed vector instructions may be used; the same for all kernels of a module. */
+  readonly relaxed: boolean
   /** The kernel with this spec, on tensors at these places. */
   run<P extends string, S>(kernel: Kernel<P, S>, at: Readonly<Record<P, Place>>, spec: S): void
   /** These bytes, written at a place. */
@@ -81,14 +91,25 @@ export interface FusedEpilogue {
   readonly inputs: Readonly<Record<string, { readonly tensor: PlacedTensor; readonly strides?: Strides | undefined }>>
 }
 
+/** What an input is that does not lie in memory: that input has a shape, and no place that may be read. */
+export interface FusedPrologue {
+  readonly scalar: Scalar
+  /** Tensors, and their steps in elements along the axes of the input (none: as the input would lie). */
+  readonly inputs: Readonly<Record<string, { readonly tensor: PlacedTensor; readonly strides?: Strides | undefined }>>
+}
+
 export interface CallOf<I extends InputSignature, O extends OutputSignature, A extends AttrSignature> {
   readonly inputs: InputsOf<I, PlacedTensor>
   readonly outputs: OutputsOf<O, PlacedTensor>
   readonly attrs: BoundAttrsOf<A>
   /** Only for operators that the backend says it absorbs what follows into. */
   readonly epilogue?: FusedEpilogue
+  /** Only for operators of which the backend says that it computes their input. */
+  readonly prologue?: FusedPrologue
   /** As many bytes as the generator asked for. */
   readonly workspace: Place
+  /** Of an operator with sub-blocks. */
+  readonly flow?: Flow | undefined
 }
 
 export interface ShapesOf<I extends InputSignature, O extends OutputSignature, A extends AttrSignature> {
@@ -103,6 +124,10 @@ export interface FullGenerator<Call, Shapes> {
   readonly workspace?: (shapes: Shapes) => number
   /** Whether it applies an epilogue; it does not. */
   readonly absorbs?: (shapes: Shapes) => boolean
+  /** Whether it computes its only input as it reads it; it does not. */
+  readonly computes?: (shapes: Shapes) => boolean
+  /** Whether it reads operands by such steps as these shapes have; it does not. */
+  readonly readsStrides?: (shapes: Shapes) => boolean
   readonly emit: (call: Call, emit: Emit) => void
 }
 
@@ -118,8 +143,18 @@ type PrimitiveName<R extends AnyRegistry> = {
 /** A generator for every primitive that has no scalar expression. A missing one does not compile. */
 export type GeneratorTable<R extends AnyRegistry> = { readonly [K in PrimitiveName<R>]: GeneratorOf<R[K]> }
 
+type CompositeName<R extends AnyRegistry> = {
+  [K in keyof R]: R[K] extends { readonly kind: "composite" } ? K : never
+}[keyof R]
+
+/** Generators of composites that the backend keeps whole. */
+export type KeptGenerators<R extends AnyRegistry> = { readonly [K in CompositeName<R>]?: GeneratorOf<R[K]> }
+
 /** Part of a table: what one file holds. */
 export type Generators<R extends AnyRegistry> = Partial<GeneratorTable<R>>
+
+/** Part of both tables. */
+export type Family<R extends AnyRegistry> = Generators<R> & KeptGenerators<R>
 
 type Slots<T> = Readonly<Record<string, T | readonly T[] | undefined>>
 
@@ -128,7 +163,9 @@ export interface AnyCall extends AnyShapes {
   readonly inputs: Slots<PlacedTensor>
   readonly outputs: Slots<PlacedTensor>
   readonly epilogue?: FusedEpilogue
+  readonly prologue?: FusedPrologue
   readonly workspace: Place
+  readonly flow?: Flow | undefined
 }
 
 export interface AnyShapes {

@@ -5,17 +5,15 @@
 //   f.set(y, call(math.exp, x))                    // f64
 //   f.set(z, call(math.single("tanh"), w))         // f32
 //
-// sqrt, floor, ceil and rounding half to even are instructions: f64.sqrt, f64.floor, f64.ceil, f64.nearest.
+// sqrt, floor, ceil and rounding half to even are instructions: f64.sqrt, f64.floor, f64.ceil, f64.nearest. The functions that
+// take many of them are there only if the module was given their builders: what nobody calls need not be loaded.
 
+import { fail } from "@counterflow/ir"
 import { call, f32, f64, type FunctionRef, type ModuleBuilder } from "../assembler/index.ts"
-import { buildErf } from "./erf.ts"
 import { buildExp } from "./exponential.ts"
 import { buildLog, buildLog1p, buildLogOfParts, type LogOfParts } from "./logarithm.ts"
 import type { Binary, Unary } from "./polynomial.ts"
-import { buildExp2OfParts, buildLog2InParts, buildPow } from "./power.ts"
-import { buildReduction } from "./reduction.ts"
 import { buildTanh } from "./tanh.ts"
-import { buildCos, buildCosineKernel, buildSin, buildSineKernel } from "./trigonometry.ts"
 
 export type { Binary, Unary } from "./polynomial.ts"
 
@@ -24,19 +22,30 @@ export type UnaryFunction = (typeof unaryFunctions)[number]
 export type SingleUnary = FunctionRef<readonly ["f32"], readonly ["f32"]>
 export type SingleBinary = FunctionRef<readonly ["f32", "f32"], readonly ["f32"]>
 
+type Builder<T> = (module: ModuleBuilder, math: MathFunctions) => T
+
+/** Builders of functions that not every module has. */
+export interface FunctionBuilders {
+  readonly sin?: Builder<Unary>
+  readonly cos?: Builder<Unary>
+  readonly erf?: Builder<Unary>
+  readonly pow?: Builder<Binary>
+}
+
 const made = new WeakMap<ModuleBuilder, MathFunctions>()
 
-/** The functions of this module; the same object for the same module. */
-export function mathFunctions(module: ModuleBuilder): MathFunctions {
+/** The functions of this module; the same object for the same module, which the first call gives its builders. */
+export function mathFunctions(module: ModuleBuilder, builders: FunctionBuilders = {}): MathFunctions {
   const known = made.get(module)
   if (known !== undefined) return known
-  const fresh = new MathFunctions(module)
+  const fresh = new MathFunctions(module, builders)
   made.set(module, fresh)
   return fresh
 }
 
 export class MathFunctions {
   readonly #module: ModuleBuilder
+  readonly #builders: FunctionBuilders
   readonly #singles = new Map<UnaryFunction, SingleUnary>()
   #exp: Unary | undefined
   #log: Unary | undefined
@@ -48,10 +57,10 @@ export class MathFunctions {
   #erf: Unary | undefined
   #pow: Binary | undefined
   #singlePow: SingleBinary | undefined
-  #trigonometry: Parameters<typeof buildSin>[1] | undefined
 
-  constructor(module: ModuleBuilder) {
+  constructor(module: ModuleBuilder, builders: FunctionBuilders) {
     this.#module = module
+    this.#builders = builders
   }
 
   get exp(): Unary {
@@ -67,11 +76,11 @@ export class MathFunctions {
   }
 
   get sin(): Unary {
-    return (this.#sin ??= buildSin(this.#module, this.#trigonometryParts()))
+    return (this.#sin ??= this.#build("sin"))
   }
 
   get cos(): Unary {
-    return (this.#cos ??= buildCos(this.#module, this.#trigonometryParts()))
+    return (this.#cos ??= this.#build("cos"))
   }
 
   get tanh(): Unary {
@@ -79,12 +88,12 @@ export class MathFunctions {
   }
 
   get erf(): Unary {
-    return (this.#erf ??= buildErf(this.#module, this.exp))
+    return (this.#erf ??= this.#build("erf"))
   }
 
   /** As ECMAScript has it: pow(x, 0) is 1 for any x, pow(±1, ±∞) and pow(1, NaN) are NaN. */
   get pow(): Binary {
-    return (this.#pow ??= buildPow(this.#module, buildLog2InParts(this.#module), buildExp2OfParts(this.#module)))
+    return (this.#pow ??= this.#build("pow"))
   }
 
   /** The f32 function: the f64 one, rounded, which is wrong by at most 0.5 units and a trifle. */
@@ -110,11 +119,9 @@ export class MathFunctions {
     return (this.#logOfParts ??= buildLogOfParts(this.#module))
   }
 
-  #trigonometryParts(): Parameters<typeof buildSin>[1] {
-    return (this.#trigonometry ??= {
-      reduction: buildReduction(this.#module),
-      sineKernel: buildSineKernel(this.#module),
-      cosineKernel: buildCosineKernel(this.#module),
-    })
+  #build<N extends keyof FunctionBuilders>(name: N): ReturnType<NonNullable<FunctionBuilders[N]>>
+  #build(name: keyof FunctionBuilders): Unary | Binary {
+    const build = this.#builders[name]
+    return build?.(this.#module, this) ?? fail("CF_INTERNAL", `the module has no builder of ${name}`)
   }
 }

@@ -36,7 +36,7 @@ export function buildCosineKernel(module: ModuleBuilder): Binary {
   })
 }
 
-interface Parts {
+export interface Parts {
   readonly reduction: Reduction
   readonly sineKernel: Binary
   readonly cosineKernel: Binary

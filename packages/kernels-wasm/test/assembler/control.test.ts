@@ -32,6 +32,21 @@ function rounds(loop: (f: FunctionBuilder, x: I32, y: I32, visit: (i: I32) => vo
   })
 }
 
+test("what is built ahead runs before what was built first, once and in order", () => {
+  const run = compiled((f, x, y) => {
+    const [a, b] = [f.local("i32"), f.local("i32")]
+    const ahead = f.ahead()
+    const sum = f.local("i32", 0, "sum")
+    f.forRange(x, () => {
+      ahead(() => f.set(a, i32.add(a, y)))
+      f.set(sum, i32.add(sum, b))
+    })
+    ahead(() => f.set(b, i32.mul(a, 2)))
+    f.return(sum)
+  })
+  expect([run(0, 5), run(1, 5), run(3, 7)]).toEqual([0, 10, 42])
+})
+
 describe("if", () => {
   test("runs one arm", () => {
     const sign = compiled((f, x) => {

@@ -3,7 +3,17 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { ByteWriter } from "../../src/assembler/bytes.ts"
-import { atomicI32, atomicMemory, f32, f64, i32, i64, memorySize, ModuleBuilder } from "../../src/assembler/index.ts"
+import {
+  atomicI32,
+  atomicMemory,
+  f32,
+  f64,
+  i32,
+  i64,
+  memorySize,
+  ModuleBuilder,
+  printModule,
+} from "../../src/assembler/index.ts"
 import { instantiate } from "./instance.ts"
 
 function written(write: (writer: ByteWriter) => void): number[] {
@@ -223,7 +233,7 @@ describe("modules", () => {
     })
     module.export("scale", scale)
     module.export("square", square)
-    expect(module.toString()).toMatchInlineSnapshot(`
+    expect(printModule(module)).toMatchInlineSnapshot(`
       "(module
         (import "host" "memory" (memory 1))
         (func $square (param $p0 f32) (result f32)

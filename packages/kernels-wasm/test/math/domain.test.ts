@@ -3,7 +3,8 @@
 
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import { call, f64, ModuleBuilder } from "../../src/assembler/index.ts"
+import { call, f64, ModuleBuilder, printModule } from "../../src/assembler/index.ts"
+import { functions } from "../../src/generate/index.ts"
 import { mathFunctions, type UnaryFunction, unaryFunctions } from "../../src/math/index.ts"
 import { exact, pi, ulps } from "./exact.ts"
 import { expectedFingerprint, fingerprint } from "./fingerprint.ts"
@@ -176,7 +177,9 @@ describe("pow", () => {
       for (const y of [...values, NaN]) {
         const what = `pow(${Object.is(x, -0) ? "-0" : x}, ${Object.is(y, -0) ? "-0" : y})`
         const expected = x ** y
-        const isExact = expected === 0 || !Number.isFinite(expected) || Math.abs(expected) === 1
+        // 1 is prescribed only for these; elsewhere engines round to it, or miss it.
+        const isOne = Math.abs(expected) === 1 && (y === 0 || Math.abs(x) === 1)
+        const isExact = expected === 0 || !Number.isFinite(expected) || isOne
         const actual = pow(x, y)
         // Exact ones to the sign of zero.
         expect([what, actual]).toEqual([what, isExact ? expected : actual])
@@ -259,17 +262,17 @@ describe("mathFunctions", () => {
   test("emits only what is asked for, once a module", () => {
     const module = new ModuleBuilder()
     const empty = module.finish().length
-    const math = mathFunctions(module)
+    const math = mathFunctions(module, functions)
     expect(module.finish()).toHaveLength(empty)
-    expect(mathFunctions(module)).toBe(math)
+    expect(mathFunctions(module, functions)).toBe(math)
     expect([math.exp, math.single("tanh"), math.singlePow]).toEqual([math.exp, math.single("tanh"), math.singlePow])
-    const names = [...module.toString().matchAll(/\(func \$(\w+)/g)].map(([, name]) => name)
+    const names = [...printModule(module).matchAll(/\(func \$(\w+)/g)].map(([, name]) => name)
     expect(names).toEqual(["exp", "tanh", "tanh_f32", "log2InParts", "exp2OfParts", "pow", "pow_f32"])
   })
 
   test("can be called from other functions", () => {
     const module = new ModuleBuilder()
-    const { exp, log1p } = mathFunctions(module)
+    const { exp, log1p } = mathFunctions(module, functions)
     const run = module.function("softplus", ["f64"], ["f64"], (f, x) => f.return(call(log1p, call(exp, f64.mul(x, 1)))))
     module.export("softplus", run)
     const instance = new WebAssembly.Instance(new WebAssembly.Module(module.finish()))

@@ -1,11 +1,12 @@
 // All elementary functions in one instance, callable from JavaScript.
 
 import { ModuleBuilder } from "../../src/assembler/index.ts"
+import { functions } from "../../src/generate/index.ts"
 import { mathFunctions, type UnaryFunction, unaryFunctions } from "../../src/math/index.ts"
 import { instantiate } from "../assembler/instance.ts"
 
 const module = new ModuleBuilder()
-const math = mathFunctions(module)
+const math = mathFunctions(module, functions)
 for (const name of unaryFunctions) {
   module.export(name, math[name])
   module.export(`${name}_f32`, math.single(name))

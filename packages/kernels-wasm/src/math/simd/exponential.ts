@@ -4,15 +4,15 @@
 import { type Expr, f32x4, i32x4, type Local } from "../../assembler/index.ts"
 import { type Lanes, polynomial } from "./lanes.ts"
 
-const coefficients = [
+export const coefficients = [
   5.0000001201e-1, 1.6666665459e-1, 4.1665795894e-2, 8.3334519073e-3, 1.3981999507e-3, 1.98756915e-4,
 ]
 /** ln 2: few bits, so that their product with n is exact, and the rest. */
-const ln2High = 0.693359375
-const ln2Low = -2.1219444e-4
+export const ln2High = 0.693359375
+export const ln2Low = -2.1219444e-4
 /** Added to a small number it leaves the nearest integer in the low bits. */
-const rounder = 1.5 * 2 ** 23
-const rounderBits = 0x4b400000
+export const rounder = 1.5 * 2 ** 23
+export const rounderBits = 0x4b400000
 
 export function exp(lanes: Lanes, x: Local<"v128">): Expr<"v128"> {
   const { f, float, bits } = lanes
@@ -24,8 +24,9 @@ export function exp(lanes: Lanes, x: Local<"v128">): Expr<"v128"> {
   const r = f.let(f32x4.sub(part, f32x4.mul(n, float(ln2Low))))
   const tail = f32x4.mul(polynomial(lanes, r, coefficients), f32x4.mul(r, r))
   const y = f.let(f32x4.add(f32x4.add(tail, r), float(1)))
-  const exponent = f.let(i32x4.sub(moved, bits(rounderBits)))
-  const half = f.let(i32x4.shrS(exponent, 1))
-  const power = (k: Expr<"v128">) => i32x4.shl(i32x4.add(k, bits(127)), 23)
+  // Twice the bias of exponents is added before n is halved, so that both halves have it.
+  const exponent = f.let(i32x4.sub(moved, bits(rounderBits - 254)))
+  const half = f.let(i32x4.shrU(exponent, 1))
+  const power = (k: Expr<"v128">) => i32x4.shl(k, 23)
   return f32x4.mul(f32x4.mul(y, power(half)), power(i32x4.sub(exponent, half)))
 }

@@ -1,7 +1,7 @@
 // What the vector functions are written with: four float32 at a time, and constants that stand in locals. They are splat
 // before the loop: a vector literal would be made anew at every use inside it.
 
-import { type Expr, f32x4, type FunctionBuilder, type Local, v128 } from "../../assembler/index.ts"
+import { type Expr, f32x4, type FunctionBuilder, type Local, type ModuleBuilder, v128 } from "../../assembler/index.ts"
 
 export interface Lanes {
   readonly f: FunctionBuilder
@@ -9,6 +9,8 @@ export interface Lanes {
   readonly float: (value: number) => Local<"v128">
   /** 32 bits in all lanes. */
   readonly bits: (value: number) => Local<"v128">
+  /** Where functions that are called lane by lane go; nowhere if none may be called. */
+  readonly module?: ModuleBuilder | undefined
 }
 
 /** Four results of four operands. */

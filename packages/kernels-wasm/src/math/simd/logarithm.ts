@@ -33,3 +33,13 @@ export function log(lanes: Lanes, x: Local<"v128">): Expr<"v128"> {
   const positive = v128.bitselect(float(-Infinity), finite, f32x4.eq(x, float(0)))
   return v128.bitselect(float(NaN), positive, f32x4.lt(x, float(0)))
 }
+
+/** log(1 + x), without the digits that 1 + x loses: Goldberg, What every computer scientist should know (1991), theorem 4. */
+export function log1p(lanes: Lanes, x: Local<"v128">): Expr<"v128"> {
+  const { f, float } = lanes
+  const sum = f.let(f32x4.add(x, float(1)))
+  const logarithm = f.let(log(lanes, sum))
+  const repaired = f32x4.mul(logarithm, f32x4.div(x, f32x4.sub(sum, float(1))))
+  const finite = v128.bitselect(repaired, logarithm, f32x4.lt(sum, float(Infinity)))
+  return v128.bitselect(x, finite, f32x4.eq(sum, float(1)))
+}
