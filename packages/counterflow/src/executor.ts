@@ -1,17 +1,18 @@
-// The Executor with its defaults: legalize injected, the best backend of the host.
+// The Executor with its defaults: legalize injected, the fast backend.
 
 import { type Backend, Executor as Driver, type ExecutorOptions as DriverOptions } from "@counterflow/executor"
-import { cpu } from "@counterflow/kernels-cpu"
+import { wasm } from "@counterflow/kernels-wasm"
 import { legalize } from "@counterflow/ops"
 
 export type ExecutorOptions = Partial<DriverOptions>
 
 /**
- * Runs programs; without a backend on the best one the host has. A program read from a file needs the records of its ops:
- * `new Executor(cpu(), { registry })`, or `resolve(program, registry)` before.
+ * Runs programs; without a backend on `wasm()`. A host that does not compile WebAssembly, or knows no vector instructions, is
+ * refused at once (CF_HOST_UNFIT): `new Executor(cpu())` runs everywhere. A program read from a file needs the records of its
+ * ops: `new Executor(wasm(), { registry })`, or `resolve(program, registry)` before.
  */
 export class Executor extends Driver {
-  constructor(backend: Backend = cpu(), options: ExecutorOptions = {}) {
+  constructor(backend: Backend = wasm(), options: ExecutorOptions = {}) {
     super(backend, { legalize, ...options })
   }
 }

@@ -1,11 +1,14 @@
 // Bundle sizes are part of the product: what a user does not call must not be shipped.
 import { catalogue } from "@counterflow/ops"
+import { type Executor, layers, optim, Program, programGuard, type Variable } from "counterflow"
 import { describe, expect, test } from "vitest"
 import { bundle } from "./bundle.ts"
 
-const mlp = (more = "") => `
-  import { Executor, layers, optim, Program, programGuard } from "counterflow"
-  const main = new Program(), startup = new Program()
+/** An MLP for MNIST. `imports` bring an Executor, and `executor` makes one. */
+const trainer = (imports: string, executor: string, more = "") => `
+  ${imports}
+  import { layers, ops, optim, Program, programGuard } from "counterflow"
+  export const main = new Program(), startup = new Program()
   export const loss = programGuard(main, startup, () => {
     const x = layers.data({ name: "x", shape: [784] })
     const label = layers.data({ name: "label", shape: [1], dtype: "int64" })
@@ -15,18 +18,38 @@ const mlp = (more = "") => `
     ${more}
     return loss
   })
-  export const exe = new Executor()
+  export const exe = ${executor}
   await exe.run(startup)
 `
 
+/** As the front door has it. */
+const mlp = (more?: string) => trainer('import { Executor } from "counterflow"', "new Executor()", more)
+
+/** With no other kernels than it runs. */
+const chosenMlp = trainer(
+  `import { Executor } from "@counterflow/executor"
+   import { wasmOf } from "@counterflow/kernels-wasm"
+   import * as families from "@counterflow/kernels-wasm/families"`,
+  `new Executor(
+     wasmOf([families.matmul, families.random, families.reduction, families.selection]),
+     { legalize: ops.legalize },
+   )`,
+)
+
+/** What the bundled code exports. */
+function load(code: string): Promise<unknown> {
+  return import(/* @vite-ignore */ `data:text/javascript;base64,${Buffer.from(code).toString("base64")}`)
+}
+
 describe("the bundle of a program that trains an MLP", () => {
-  test("stays under 70 kB gzip (60.6 kB measured) and leaves out ops it does not call", async () => {
+  test("stays under 131 kB gzip (127 kB measured) and leaves out ops it does not call", async () => {
     const { gzipBytes, code } = await bundle(mlp())
-    expect(gzipBytes).toBeLessThan(70_000)
+    expect(gzipBytes).toBeLessThan(131_000)
     // Records of ops nobody calls are shaken out, and every description.
     const shipped = catalogue
       .map(({ op }) => op.name)
-      .filter((name) => ['"', "'", "`"].some((quote) => code.includes(`name:${quote}${name}${quote}`)))
+      // A kernel may be named like an op; a record goes on with its signature.
+      .filter((name) => new RegExp(`name:(["'\`])${name}\\1,(version:\\d+,)?inputs:`).test(code))
     expect(shipped.toSorted()).toMatchInlineSnapshot(`
       [
         "abs",
@@ -100,8 +123,75 @@ describe("the bundle of a program that trains an MLP", () => {
     expect(catalogue.filter(({ summary }) => code.includes(summary))).toEqual([])
   })
 
+  test("stays under 103 kB gzip (100 kB measured) with the kernels of its own ops alone, and trains", async () => {
+    const { code, gzipBytes } = await bundle(chosenMlp)
+    expect(gzipBytes).toBeLessThan(103_000)
+    const { exe, loss, main } = (await load(code)) as { exe: Executor; loss: Variable; main: Program }
+    const feed = {
+      x: { data: Float32Array.from({ length: 4 * 784 }, (_, i) => Math.sin(i)), shape: [4, 784] },
+      label: [[3], [1], [4], [1]],
+    }
+    const losses: number[] = []
+    for (let step = 0; step < 50; step++) losses.push((await exe.run(main, { feed, fetch: [loss] }))[0].item())
+    expect(losses.at(-1)).toBeLessThan(0.1 * (losses[0] ?? 0))
+  })
+
   test("grows by less than 1 kB when an unrelated op is called too", async () => {
     const [without, withOne] = await Promise.all([bundle(mlp()), bundle(mlp("layers.reverse(x, { axis: 1 })"))])
     expect(withOne.gzipBytes - without.gzipBytes).toBeLessThan(1_000)
+  })
+})
+
+describe("the bundle of a page that trains a program from a file", () => {
+  /** An MLP with its backward and update operators, as a build machine would save it. */
+  function saved() {
+    const [main, startup] = [new Program(), new Program()]
+    const loss = programGuard(main, startup, () => {
+      const x = layers.data({ name: "x", shape: [2] })
+      const y = layers.data({ name: "y", shape: [1] })
+      const h = layers.fc(x, { size: 8, act: "relu" })
+      const loss = layers.mean(layers.squareErrorCost(layers.fc(h, { size: 1 }), y))
+      new optim.Adam({ learningRate: 0.05 }).minimize(loss)
+      return loss
+    })
+    const types = [main, startup].flatMap((program) => [...program.operators()].map(({ type }) => type))
+    return { files: [main, startup].map((program) => JSON.stringify(program)), loss: loss.name, types: new Set(types) }
+  }
+
+  const page = (types: ReadonlySet<string>) => `
+    import { Executor } from "@counterflow/executor"
+    import { Program } from "@counterflow/ir"
+    import { wasmOf } from "@counterflow/kernels-wasm"
+    import * as families from "@counterflow/kernels-wasm/families"
+    import { legalize, resolve, ${[...types].map((type) => `${type}Op`).join(", ")} } from "@counterflow/ops"
+    const records = { ${[...types].map((type) => `${type}: ${type}Op`).join(", ")} }
+    export async function train(files, fetch, feed, steps) {
+      const [main, startup] = files.map((file) => resolve(Program.fromJSON(JSON.parse(file)), records))
+      const exe = new Executor(wasmOf([families.matmul, families.random, families.reduction]), { legalize })
+      await exe.run(startup)
+      const losses = []
+      for (let step = 0; step < steps; step++) losses.push((await exe.run(main, { feed, fetch: [fetch] }))[0].item())
+      return losses
+    }
+  `
+
+  test("trains, with the records and kernels of its own ops alone, and stays under 86 kB gzip (84 kB measured)", async () => {
+    const { files, loss, types } = saved()
+    const { code, gzipBytes } = await bundle(page(types))
+    expect(gzipBytes).toBeLessThan(86_000)
+    const { train } = (await load(code)) as {
+      train: (files: string[], fetch: string, feed: object, steps: number) => Promise<number[]>
+    }
+    const feed = {
+      x: [
+        [0, 0],
+        [0, 1],
+        [1, 0],
+        [1, 1],
+      ],
+      y: [[0], [1], [1], [2]],
+    }
+    const losses = await train(files, loss, feed, 200)
+    expect(losses.at(-1)).toBeLessThan(0.01 * (losses[0] ?? 0))
   })
 })

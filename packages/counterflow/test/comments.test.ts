@@ -12,7 +12,8 @@ const packages = ["autodiff", "compiler", "executor"]
 /** What the examples may use without saying where it comes from. */
 const prelude = `
 import { appendBackward, type BackwardCallback, cpu, Executor, gradients, layers, ops, Program, programGuard } from "counterflow"
-import { bindProgram, bindSymbols, compile, mergeCommonSubexpressions, planMemory } from "@counterflow/compiler"
+import { absorbElementwise, bindProgram, bindSymbols, compile, foldConstants, foldOperands, fuseElementwise, joinLoops } from "@counterflow/compiler"
+import { mergeCommonSubexpressions, planMemory, printBound, schedule, verifyBound, withoutUnread } from "@counterflow/compiler"
 
 async function model() {
   const [main, startup] = [new Program(), new Program()]

@@ -51,9 +51,9 @@ const packages: Plugin = {
   name: "packages",
   enforce: "pre",
   resolveId: (id) => {
-    const name = /^(?:@counterflow\/)?([a-z-]+)$/.exec(id)?.[1]
+    const [, name, entry = "index"] = /^(?:@counterflow\/)?([a-z-]+)(?:\/([a-z-]+))?$/.exec(id) ?? []
     const isPackage = name !== undefined && (id === "counterflow" || id.startsWith("@counterflow/"))
-    return isPackage ? { id: join(root, "packages", name, "src/index.ts"), moduleSideEffects: false } : null
+    return isPackage ? { id: join(root, "packages", name, `src/${entry}.ts`), moduleSideEffects: false } : null
   },
   transform: (code, id) =>
     id.includes("/packages/data/src/")
