@@ -13,11 +13,12 @@ export function confusion(labels: ArrayLike<number>, readings: ArrayLike<number>
 
 /** The counts for a terminal; zeros are dots, so that the eye finds the mistakes. */
 export function confusionText(counts: readonly (readonly number[])[]): string {
-  const cell = (content: number | string) => String(content).padStart(4)
+  const width = Math.max(4, ...counts.flat().map((count) => String(count).length + 1))
+  const cell = (content: number | string) => String(content).padStart(width)
   const line = (head: string, cells: readonly (number | string)[]) =>
     `  ${head.padStart(5)} │${cells.map(cell).join("")}\n`
   const header = line("digit", [...counts.keys()])
-  const rule = `  ${"─".repeat(6)}┼${"─".repeat(4 * counts.length + 1)}\n`
+  const rule = `  ${"─".repeat(6)}┼${"─".repeat(width * counts.length + 1)}\n`
   const rows = counts.map((row, digit) =>
     line(
       String(digit),

@@ -99,7 +99,7 @@ export async function trainDigits(options: { seed: number; epochs: number }, out
 }
 
 /** The class of the largest score of each row. */
-function largest(scores: Float32Array): number[] {
+export function largest(scores: Float32Array): number[] {
   return Array.from({ length: scores.length / classes }, (_, row) => {
     const own = scores.subarray(row * classes, (row + 1) * classes)
     return own.indexOf(Math.max(...own))

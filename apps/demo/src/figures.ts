@@ -22,8 +22,9 @@ export function isWithin(value: number, target: number, fraction: number): boole
 }
 
 /** A share, from 0 to 1, that must reach a bound. */
-export function atLeast(what: string, share: number, bound: number): Figure {
-  return { what, got: percent(share, 1), wanted: `at least ${percent(bound, 0)}`, isMet: share >= bound }
+export function atLeast(what: string, share: number, bound: number, digits = 1): Figure {
+  const wanted = `at least ${percent(bound, digits - 1)}`
+  return { what, got: percent(share, digits), wanted, isMet: share >= bound }
 }
 
 /** How many of some values came out the same; all must. */

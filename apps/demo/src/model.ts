@@ -1,4 +1,4 @@
-// What the two trainings have in common: a program seen at its stages, and what is left when the training is over.
+// What the trainings have in common: a program seen at its stages, and what is left when the training is over.
 
 import { join } from "node:path"
 import type { Executor, Program, Variable } from "counterflow"
@@ -11,7 +11,7 @@ export interface Stage {
 
 /** A trained model, ready to be saved. */
 export interface Trained {
-  readonly name: "housing" | "digits"
+  readonly name: "housing" | "digits" | "mnist"
   readonly executor: Executor
   /** From the inputs to the prediction, and nothing else. */
   readonly program: Program

@@ -1,6 +1,5 @@
 // What the held-out digits were read as: the confusion table as a grid of colours, and the images that were misread.
 
-import type { DigitRows } from "@counterflow/data"
 import { element } from "./page.ts"
 
 /** counts[digit][reading]: right readings in the colour of the diagonal, wrong ones in that of warnings. */
@@ -31,24 +30,31 @@ function cell(count: number, total: number, digit: number, reading: number): str
 /** At most so many: after a short training there may be hundreds. */
 const shown = 24
 
-export function misreadGallery({ image, label }: DigitRows, read: readonly number[]): string {
+/** Square images, of values from 0 to `white`. */
+export interface Images {
+  readonly image: { readonly data: ArrayLike<number>; readonly shape: readonly number[] }
+  readonly label: { readonly data: ArrayLike<number> }
+}
+
+export function misreadGallery({ image, label }: Images, read: readonly number[], white = 1): string {
   const wrong = read.flatMap((reading, row) => (reading === label.data[row] ? [] : [{ reading, row }]))
   if (wrong.length === 0) return ""
-  const pixels = 64
+  const side = image.shape[2] ?? 0
+  const pixels = side * side
   const figures = wrong.slice(0, shown).map(({ reading, row }) => {
     const caption = `${label.data[row]} read as ${reading}`
-    const own = image.data.subarray(row * pixels, (row + 1) * pixels)
-    return `<figure>${digitSvg(own, caption)}<figcaption>${caption}</figcaption></figure>`
+    const own = Array.from({ length: pixels }, (_, pixel) => (image.data[row * pixels + pixel] ?? 0) / white)
+    return `<figure>${digitSvg(own, side, caption)}<figcaption>${caption}</figcaption></figure>`
   })
   const more = wrong.length > shown ? `, ${shown} of ${wrong.length}` : ""
   return `<div class="misread"><h4>Misread${more}</h4><div class="gallery">${figures.join("")}</div></div>`
 }
 
-function digitSvg(pixels: Float32Array, label: string): string {
-  const squares = Array.from(pixels, (ink, index) =>
+function digitSvg(pixels: readonly number[], side: number, label: string): string {
+  const squares = pixels.map((ink, index) =>
     ink === 0
       ? ""
-      : `<rect x="${index % 8}" y="${Math.floor(index / 8)}" width="1" height="1" fill-opacity="${ink.toFixed(2)}"/>`,
+      : `<rect x="${index % side}" y="${Math.floor(index / side)}" width="1" height="1" fill-opacity="${ink.toFixed(2)}"/>`,
   )
-  return `<svg role="img" aria-label="${label}" viewBox="0 0 8 8" shape-rendering="crispEdges" width="72" height="72" fill="currentColor">${squares.join("")}</svg>`
+  return `<svg role="img" aria-label="${label}" viewBox="0 0 ${side} ${side}" shape-rendering="crispEdges" width="72" height="72" fill="currentColor">${squares.join("")}</svg>`
 }

@@ -5,6 +5,7 @@ import { extname } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { saveProgram, saveWeights } from "@counterflow/serialize"
+import type { Options } from "./cli.ts"
 import { allEqual, type Figure } from "./figures.ts"
 import { filesOf, type Trained } from "./model.ts"
 
@@ -15,15 +16,17 @@ export async function save({ name, program, executor }: Trained, folder: string)
 }
 
 /** Predicts the held-out rows in a process of its own (predict.ts) and compares. */
-export async function predictAgain(model: Trained, folder: string, seed: number): Promise<Figure> {
+export async function predictAgain(model: Trained, folder: string, options: Options): Promise<Figure> {
   // The program that runs may be the built one or the sources: the second process is started the same way.
   const script = fileURLToPath(new URL(`./predict${extname(import.meta.url)}`, import.meta.url))
-  const args = [...process.execArgv, script, folder, model.name, model.prediction.name, String(seed)]
+  const { name, prediction } = model
+  const held = [options.seed, options.mnistImages].map(String)
+  const args = [...process.execArgv, script, folder, name, prediction.name, ...held]
   const again: unknown = JSON.parse(await output(args))
   const values: readonly unknown[] = Array.isArray(again) ? again : []
   const equal = model.predictions.reduce((count, value, index) => count + (Object.is(value, values[index]) ? 1 : 0), 0)
   // A result of another length is not the same result, however it begins.
-  return allEqual(`${model.name} predicted again`, equal, Math.max(values.length, model.predictions.length))
+  return allEqual(`${name} predicted again`, equal, Math.max(values.length, model.predictions.length))
 }
 
 /** What Node prints when it runs these arguments. */

@@ -5,6 +5,7 @@ import { lossCurveSvg } from "@counterflow/viz"
 import type { Options } from "./cli.ts"
 import type { Digits } from "./digits.ts"
 import { type Figure, percent, thousands } from "./figures.ts"
+import type { Mnist } from "./mnist.ts"
 import { element, escapeHtml, page } from "./page.ts"
 import { programSection } from "./pictures.ts"
 import { duration } from "./progress.ts"
@@ -17,6 +18,8 @@ export interface Results {
   readonly digits: Digits
   /** counts[digit][reading] of the held-out digits. */
   readonly counts: readonly (readonly number[])[]
+  readonly mnist: Mnist
+  readonly mnistCounts: readonly (readonly number[])[]
   readonly reloaded: readonly Figure[]
   readonly seconds: number
 }
@@ -26,13 +29,14 @@ export async function writeReport(file: string, results: Results): Promise<void>
 }
 
 export async function reportHtml(results: Results): Promise<string> {
-  const { regression, digits, reloaded } = results
-  const figures = [...regression.figures, ...digits.figures, ...reloaded]
+  const { regression, digits, mnist, reloaded } = results
+  const figures = [...regression.figures, ...digits.figures, ...mnist.figures, ...reloaded]
   const body = [
     header(results, figures),
     element("section", { class: "figures", "aria-label": "figures" }, figures.map(card)),
     await regressionSection(results),
     await digitsSection(results),
+    await mnistSection(results),
     reloadSection(results),
   ]
   return page("counterflow demo", body.join("\n"))
@@ -43,7 +47,7 @@ function header({ options, regression, seconds }: Results, figures: readonly Fig
   const verdict =
     met === figures.length ? `all ${met} figures met` : `${figures.length - met} of ${figures.length} figures missed`
   const state = met === figures.length ? "met" : "missed"
-  const facts = `Two models trained from scratch in ${duration(seconds)}, seed ${options.seed}, on the backend “${regression.executor.backend}”.`
+  const facts = `Three models trained from scratch in ${duration(seconds)}, seed ${options.seed}, on the backend “${regression.executor.backend}”.`
   return `<header><h1>counterflow demo <span class="verdict ${state}">${verdict}</span></h1><p>${escapeHtml(facts)}</p></header>`
 }
 
@@ -105,10 +109,36 @@ ${await programSection("digits", digits.stages)}
 </section>`
 }
 
+async function mnistSection({ mnist, mnistCounts }: Results): Promise<string> {
+  const { losses, accuracies, images, read, epochs, trainedOn } = mnist
+  const rows = images.label.data.length
+  const right = mnistCounts.reduce((sum, row, digit) => sum + (row[digit] ?? 0), 0)
+  const lines = epochs.map(({ train, test, accuracy, seconds }, index) => {
+    const cells = [train.toFixed(4), test.toFixed(4), percent(accuracy, 2), `${seconds.toFixed(1)} s`]
+    return `<tr><th scope="row">${index + 1}</th>${cells.map((cell) => `<td>${cell}</td>`).join("")}</tr>`
+  })
+  return `<section><h2>MNIST</h2>
+<p>Images of 28 × 28 pixels: ${thousands(trainedOn)} to train on, ${thousands(rows)} others to test on. After LeNet: two convolutions
+with max pooling and two fully connected layers, trained with Adam in batches of 64. ${thousands(rows - right)} of the test images
+(${percent((rows - right) / rows, 2)}) were misread.</p>
+<div class="charts">
+${lossCurveSvg(losses, { title: "Cross-entropy on MNIST", xLabel: "epoch", yScale: "log", ...chartSize })}
+${lossCurveSvg(accuracies, { title: "Accuracy on MNIST", xLabel: "epoch", yLabel: "%", ...chartSize })}
+</div>
+<div class="scroll"><table class="plain"><thead><tr><th scope="col">epoch</th><th scope="col">training loss</th>
+<th scope="col">test loss</th><th scope="col">read right</th><th scope="col">training time</th></tr></thead><tbody>${lines.join("")}</tbody></table></div>
+<div class="readings">
+${confusionGrid(mnistCounts)}
+${misreadGallery(images, read, 255)}
+</div>
+${await programSection("mnist", mnist.stages)}
+</section>`
+}
+
 const chartSize = { width: 560, height: 320 }
 
-function reloadSection({ regression, digits, options }: Results): string {
-  const rows = [regression, digits].map(({ name, program, prediction, predictions }) => {
+function reloadSection({ regression, digits, mnist, options }: Results): string {
+  const rows = [regression, digits, mnist].map(({ name, program, prediction, predictions }) => {
     const ops = [...program.operators()].length
     const files = `<code>${name}.program.json</code>, <code>${name}.safetensors</code>`
     const fetched = `<code>${escapeHtml(prediction.name)}</code>`
@@ -119,6 +149,11 @@ function reloadSection({ regression, digits, options }: Results): string {
 knows nothing of how the models were built, loaded both and predicted the held-out rows again.</p>
 <div class="scroll"><table class="plain"><thead><tr><th scope="col">model</th><th scope="col">files</th><th scope="col">operators</th>
 <th scope="col">prediction</th><th scope="col">values compared</th></tr></thead><tbody>${rows.join("")}</tbody></table></div>
-<p>The same figures again: <code>npm run demo -- --seed ${options.seed} --epochs ${options.epochs} --steps ${options.steps}</code></p>
+<p>The same figures again: <code>npm run demo -- ${again(options)}</code></p>
 </section>`
+}
+
+function again({ seed, epochs, steps, mnistEpochs, mnistImages }: Options): string {
+  const mnist = `--mnist-epochs ${mnistEpochs} --mnist-images ${mnistImages}`
+  return `--seed ${seed} --epochs ${epochs} --steps ${steps} ${mnist}`
 }

@@ -14,10 +14,13 @@ describe("options", () => {
   })
 
   test("are read in both spellings", () => {
-    expect(readOptions(["--seed", "7", "--epochs=3", "--steps=40", "--out", "somewhere"])).toEqual({
+    const mnist = ["--mnist-epochs", "2", "--mnist-images=600"]
+    expect(readOptions(["--seed", "7", "--epochs=3", "--steps=40", "--out", "somewhere", ...mnist])).toEqual({
       seed: 7,
       epochs: 3,
       steps: 40,
+      mnistEpochs: 2,
+      mnistImages: 600,
       out: "somewhere",
     })
   })
@@ -31,7 +34,8 @@ describe("help", () => {
   test.each(["--help", "-h"])("%s names every option and trains nothing", async (flag) => {
     const out = screen()
     expect(await demo([flag], out, screen())).toBe(0)
-    for (const option of ["--seed", "--epochs", "--steps", "--out", "--help"]) expect(out.text()).toContain(option)
+    for (const option of ["--seed", "--epochs", "--steps", "--mnist-epochs", "--mnist-images", "--out", "--help"])
+      expect(out.text()).toContain(option)
     expect(out.text()).not.toContain("Linear regression")
   })
 })
@@ -45,6 +49,8 @@ describe("wrong arguments", () => {
     [["--epochs", "1.5"], '--epochs must be a whole number, 1 or more, got "1.5"'],
     [["--epochs="], '--epochs must be a whole number, 1 or more, got ""'],
     [["--steps", "1e3"], '--steps must be a whole number, 1 or more, got "1e3"'],
+    [["--mnist-epochs", "0"], '--mnist-epochs must be a whole number, 1 or more, got "0"'],
+    [["--mnist-images", "all"], '--mnist-images must be a whole number, 1 or more, got "all"'],
     [["--out="], "--out must name a folder"],
     [["--epoch", "3"], "Unknown option '--epoch'"],
     [["fast"], "Unexpected argument 'fast'"],

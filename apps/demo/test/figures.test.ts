@@ -32,6 +32,11 @@ describe("figures", () => {
     ])
   })
 
+  test("at least a bound, with more digits", () => {
+    const { got, wanted, isMet } = atLeast("accuracy", 0.98512, 0.985, 2)
+    expect([got, wanted, isMet]).toEqual(["98.51 %", "at least 98.5 %", true])
+  })
+
   test("all equal, and nothing is not all", () => {
     expect([allEqual("values", 3, 3), allEqual("values", 2, 3), allEqual("values", 0, 0)].map((f) => f.isMet)).toEqual([
       true,
@@ -46,6 +51,21 @@ test("the optimum is the least-squares fit, by the normal equations in float64",
   const weights = leastSquares(rowsOf(train.x.data), train.y.data)
   expect(meanSquare(rowsOf(train.x.data), train.y.data, weights)).toBeCloseTo(optimum.train, 3)
   expect(meanSquare(rowsOf(heldOut.x.data), heldOut.y.data, weights)).toBeCloseTo(optimum.heldOut, 3)
+})
+
+test("the confusion table makes room for large counts", () => {
+  expect(
+    confusionText([
+      [1130, 0],
+      [12345, 7],
+    ]),
+  ).toMatchInlineSnapshot(`
+    "  digit │     0     1
+      ──────┼─────────────
+          0 │  1130     ·
+          1 │ 12345     7
+    "
+  `)
 })
 
 test("the confusion table", () => {

@@ -39,3 +39,15 @@ test("the gallery shows what was misread, and not too much of it", async () => {
   expect(all.match(/<figure>/g)).toHaveLength(24)
   expect(all).toContain("Misread, 24 of 360")
 })
+
+test("images of any size and white, drawn by their ink", () => {
+  const image = { data: Uint8Array.of(0, 255, 51, 0), shape: [1, 1, 2, 2] }
+  const html = misreadGallery({ image, label: { data: [3] } }, [8], 255)
+  expect(html).toContain('viewBox="0 0 2 2"')
+  expect(
+    [...html.matchAll(/<rect x="(\d)" y="(\d)".*?fill-opacity="([\d.]+)"/g)].map((found) => found.slice(1)),
+  ).toEqual([
+    ["1", "0", "1.00"],
+    ["0", "1", "0.20"],
+  ])
+})
