@@ -47,7 +47,7 @@ function preamble({ date, machine, repetitions, target, isQuick, rows }: Results
       "repetition 1 of every peer before repetition 2 of any; all have the same number, and the figure is their median. " +
       "[apps/bench](../apps/bench/README.md) tells how each peer is written.",
     ...(doubts.length === 0 ? [] : [`**These figures are preliminary**: ${doubts.join(", and ")}.`]),
-    `${date.slice(0, 10)} · ${processor}, ${cores} cores, ${bytes(memoryBytes)} · ${system} · Node ${node}. Every peer has one thread. ` +
+    `${date.slice(0, 10)} · ${processor}, ${cores} cores, ${bytes(memoryBytes)} · ${system} · Node ${node}. Every peer has one thread, unless its name says otherwise. ` +
       `The reference of all ratios is ${reference}.`,
   ].join("\n\n")
 }

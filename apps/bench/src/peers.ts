@@ -38,11 +38,11 @@ const torch: PeerSpec = {
   command: { program: python, args: [join(peersFolder, "torch", "peer.py"), dataFolder], env: oneThread },
 }
 
-/** In the order of the tables; counterflow's best backend is what ratios refer to. */
+/** In the order of the tables; ratios refer to the first. */
 export const peers: readonly PeerSpec[] = [
-  ...Object.keys(backends)
-    .toReversed()
-    .map((backend) => node(`counterflow-${backend}`, ownModule("counterflow/peer"), backend, true)),
+  ...Object.keys(backends).map((backend) =>
+    node(`counterflow-${backend}`, ownModule("counterflow/peer"), backend, true),
+  ),
   { ...node("simd-peak", ownModule("peak"), ""), needsPackages: false, only: ["gemm"] },
   foreign("tfjs-cpu", "tfjs", "cpu"),
   foreign("tfjs-wasm", "tfjs", "wasm"),

@@ -77,7 +77,7 @@ describe("wrong arguments", () => {
     [["--only", "mpl"], '--only: there is no workload "mpl"; there is gemm, elementwise'],
     [["--only="], "a list of names is empty"],
     [["--peers", "tfjs"], '--peers: there is no "tfjs"; there is counterflow-'],
-    [["--backend", "gpu"], '--backend: there is no "gpu"; there is cpu, wasm'],
+    [["--backend", "gpu"], '--backend: there is no "gpu"; there is wasm, wasm-2threads, cpu'],
     [["--reps", "0"], '--reps must be a whole number, 1 or more, got "0"'],
     [["--ms", "1.5"], '--ms must be a whole number, 1 or more, got "1.5"'],
     [["--fast"], "Unknown option '--fast'"],

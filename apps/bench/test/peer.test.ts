@@ -35,6 +35,8 @@ describe("counterflow", () => {
   })
 
   test("names the backends there are when it is asked for another", () => {
-    expect(() => start("gpu", { load: source, probe, oneHot })).toThrow('there is no backend "gpu"; there is cpu, wasm')
+    expect(() => start("gpu", { load: source, probe, oneHot })).toThrow(
+      'there is no backend "gpu"; there is wasm, wasm-2threads, cpu',
+    )
   })
 })

@@ -11,8 +11,8 @@ import * as kernels from "./kernels.ts"
 import { lenetForward, lenetTraining } from "./lenet.ts"
 import { partOf } from "./model.ts"
 
-/** The backends that can be measured; the best last. */
-export const backends = { cpu, wasm } as const
+/** The backends that can be measured; ratios refer to the first. */
+export const backends = { wasm: () => wasm(), "wasm-2threads": () => wasm({ threads: 2 }), cpu: () => cpu() } as const
 
 export type BackendName = keyof typeof backends
 
