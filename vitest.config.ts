@@ -10,7 +10,8 @@ const testsOf = (suffix: string) =>
 
 const node: TestProjectConfiguration = {
   ssr: { resolve: { conditions: ["source", "module", "node", "development|production"] } },
-  test: { name: "node", include: testsOf("test.ts"), exclude: testsOf("browser.test.ts") },
+  // Files of one worker share their modules: importing all sources anew for each file took longer than the tests.
+  test: { name: "node", include: testsOf("test.ts"), exclude: testsOf("browser.test.ts"), isolate: false },
 }
 
 const browser: TestProjectConfiguration = {
