@@ -5,6 +5,7 @@ import type { DType } from "@counterflow/ir"
 import type {
   AnyRegistry,
   AttrSignature,
+  BoundAttrsOf,
   InputSignature,
   InputsOf,
   Op,
@@ -27,31 +28,6 @@ export interface HostBlock {
   /** To be written before every run. */
   readonly params: readonly HostTensor[]
   readonly results: readonly HostTensor[]
-}
-
-interface BoundTypes {
-  number: number
-  "number?": number | null
-  int: number
-  "int?": number | null
-  bool: boolean
-  string: string
-  "string?": string | null
-  numbers: readonly number[]
-  ints: readonly number[]
-  "ints?": readonly number[] | null
-  dim: number
-  dims: readonly number[]
-  dtype: DType
-}
-
-/** Attributes as kernels see them: every dimension is a number. */
-export type BoundAttrsOf<A extends AttrSignature> = {
-  readonly [N in keyof A]: A[N] extends keyof BoundTypes
-    ? BoundTypes[A[N]]
-    : A[N] extends readonly (infer E)[]
-      ? E
-      : never
 }
 
 export interface CallOf<I extends InputSignature, O extends OutputSignature, A extends AttrSignature> {

@@ -11,6 +11,7 @@ import { familyNamed } from "./generate/family-names.ts"
 import { type AnyHostTypes, HostKernel } from "./generate/hostkernel.ts"
 import { missingFamily } from "./generate/functions.ts"
 import { functions, generators, kept } from "./generate/index.ts"
+import { mostParts } from "./generate/parts.ts"
 import { bySlot, seen, type WasmKernel } from "./generate/program.ts"
 import type { AnyGenerator, AnyShapes, Family, TensorShape } from "./generate/signature.ts"
 import { scratchOf, WasmPlan } from "./loaded.ts"
@@ -36,9 +37,6 @@ export interface WasmBackend extends Backend<WasmKernel> {
   /** How many threads work on a step at most; 1 where the host cannot share memory between threads. */
   readonly threads: number
 }
-
-/** More would find nothing to do: operators are cut into eight parts at most. */
-const mostThreads = 8
 
 /** What is taken or left together, a member of `@counterflow/kernels-wasm/families`: kernels, functions that expressions call, or threads. */
 export type KernelFamily = Family<Registry> | FunctionFamily | ThreadFamily
@@ -110,9 +108,9 @@ export function threadsOf({ threads: asked = 1 }: WasmOptions, threading: Thread
       fix: "make it with the family: wasmOf([…, families.threads], options)",
     })
   }
-  const wanted = asked === "auto" ? Math.min(threading.cores(), mostThreads) : asked
-  if (!Number.isSafeInteger(wanted) || wanted < 1 || wanted > mostThreads) {
-    fail("CF_BAD_ARGUMENT", `threads must be an integer from 1 to ${mostThreads}, or "auto", got ${wanted}`, {
+  const wanted = asked === "auto" ? Math.min(threading.cores(), mostParts) : asked
+  if (!Number.isSafeInteger(wanted) || wanted < 1 || wanted > mostParts) {
+    fail("CF_BAD_ARGUMENT", `threads must be an integer from 1 to ${mostParts}, or "auto", got ${wanted}`, {
       op: "wasm",
     })
   }

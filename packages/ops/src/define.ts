@@ -65,6 +65,11 @@ export type AttrsOf<A extends AttrSignature> = {
       : never
 }
 
+/** Attributes as a plan holds them, its symbols bound: every dimension is a number. */
+export type BoundAttrsOf<A extends AttrSignature> = {
+  readonly [N in keyof A]: A[N] extends "dim" ? number : A[N] extends "dims" ? readonly number[] : AttrsOf<A>[N]
+}
+
 /** Cotangents by output. The only output of an op always has one; of several, those that nothing used are null. */
 export type CotangentsOf<O extends OutputSignature> = O extends readonly [infer Only]
   ? Only extends `...${infer L}`

@@ -1,6 +1,7 @@
 // Cutting a convolution into parts that may run at the same time: images, or rows of an image where there are few images. How
 // it is cut follows from shapes alone.
 
+import { mostParts } from "../generate/parts.ts"
 import { flopsOf, type Relation } from "./relation.ts"
 import type { Schedule } from "./schedule.ts"
 
@@ -20,7 +21,6 @@ export function evenly(total: number, most: number): number {
 
 /** Work of one part that starting a thread for is worth while. */
 const flopsPerPart = 1.5e6
-export const mostParts = 8
 /** Images are joined only as long as so many parts are left. */
 const leastParts = 4
 

@@ -2,6 +2,7 @@
 // the shape alone. Lines of the right operand are parted first: each panel is packed by one part only, so that cutting costs
 // nothing. Where nothing is packed and sums are short, rows are parted, because C is then written in long runs.
 
+import { mostParts } from "../generate/parts.ts"
 import { scheduleGemm } from "./schedule.ts"
 import { complete, type GemmSpec } from "./spec.ts"
 
@@ -14,7 +15,6 @@ export interface Box {
 
 /** Products of fewer operations than this are done before another thread has begun. */
 const operationsPerPart = 1.9e6
-const mostParts = 8
 /** Lines of the right operand in a part: at least so many; more where each part packs the left one for itself. */
 const narrowest = { unpacked: 16, packed: 128 }
 /** Lines of the left operand in a part; where the right one is packed, each part does that for itself. */

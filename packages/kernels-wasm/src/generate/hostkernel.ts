@@ -2,9 +2,9 @@
 // serves both. Generated code calls out to them, on views of its memory.
 
 import type { DType } from "@counterflow/ir"
-import type { InputsOf, Op, OutputsOf } from "@counterflow/ops"
+import type { BoundAttrsOf, InputsOf, Op, OutputsOf } from "@counterflow/ops"
 import type { bindCallout } from "../callout.ts"
-import type { BoundAttrsOf, TensorShape } from "./signature.ts"
+import type { TensorShape } from "./signature.ts"
 
 /** int64 comes as integers in float64 (exact within ±(2^53 − 1)), in copies; everything else as it lies in memory. */
 export type NumberArray = Float32Array | Float64Array | Int32Array | Uint8Array

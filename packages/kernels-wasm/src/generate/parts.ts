@@ -4,6 +4,7 @@ import type { Emit } from "./signature.ts"
 
 /** Work of a part, at least: less is not worth handing to a thread. */
 const leastNanoseconds = 30_000
+/** Of any operator: more threads than this would find nothing to do. */
 export const mostParts = 8
 
 /**

@@ -6,6 +6,7 @@ import type { DType, Scalar } from "@counterflow/ir"
 import type {
   AnyRegistry,
   AttrSignature,
+  BoundAttrsOf,
   InputSignature,
   InputsOf,
   Op,
@@ -56,31 +57,6 @@ export interface Emit {
    * result does, too.
    */
   parallel(parts: readonly (() => void)[]): void
-}
-
-interface BoundTypes {
-  number: number
-  "number?": number | null
-  int: number
-  "int?": number | null
-  bool: boolean
-  string: string
-  "string?": string | null
-  numbers: readonly number[]
-  ints: readonly number[]
-  "ints?": readonly number[] | null
-  dim: number
-  dims: readonly number[]
-  dtype: DType
-}
-
-/** Attributes as a plan holds them: every dimension is a number. */
-export type BoundAttrsOf<A extends AttrSignature> = {
-  readonly [N in keyof A]: A[N] extends keyof BoundTypes
-    ? BoundTypes[A[N]]
-    : A[N] extends readonly (infer E)[]
-      ? E
-      : never
 }
 
 /** An expression that every element of the only output goes through before it is stored. */
