@@ -9,17 +9,26 @@ export interface Descent {
   /** One value: the step size. */
   readonly rate: Variable
   readonly steps: number
+  /** What is seen of the weights after each step. */
+  readonly watch?: (weights: readonly Variable[]) => Variable
 }
 
-/** The weights after some steps of plain gradient descent, w ← w − η ∂loss(w)/∂w. */
+export interface Descended {
+  readonly weights: readonly Variable[]
+  /** What was watched, stacked: one place per step. */
+  readonly watched: readonly Variable[]
+}
+
+/** Some steps of plain gradient descent, w ← w − η ∂loss(w)/∂w. */
 export function descend(
   loss: (weights: readonly Variable[]) => Variable,
-  { weights, rate, steps }: Descent,
-): readonly Variable[] {
-  const step = (now: readonly Variable[]): readonly [Variable[]] => {
+  { weights, rate, steps, watch }: Descent,
+): Descended {
+  const step = (now: readonly Variable[]) => {
     const slopes = gradients(loss(now), now)
-    return [now.map((w, i) => (slopes[i] ? layers.sub(w, layers.mul(rate, slopes[i])) : w))]
+    const next = now.map((w, i) => (slopes[i] ? layers.sub(w, layers.mul(rate, slopes[i])) : w))
+    return [next, watch ? [watch(next)] : []] as const
   }
-  const [last] = layers.scan(step, { init: weights, length: steps })
-  return last
+  const [last, watched] = layers.scan(step, { init: weights, length: steps })
+  return { weights: last, watched }
 }

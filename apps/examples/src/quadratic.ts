@@ -29,7 +29,9 @@ export async function metaGradient({ matrix, minimum, start, rate, steps }: Quad
       layers.data({ name, shape, dtype: "float64", appendBatchSize: false })
     const [a, c, w0, eta] = [given("a", [size, size]), given("c", [size, 1]), given("w0", [size, 1]), given("eta", [])]
     for (const input of [w0, eta]) input.stopGradient = false
-    const [last] = descend(([w]) => lossAt(w!), { weights: [w0], rate: eta, steps })
+    const {
+      weights: [last],
+    } = descend(([w]) => lossAt(w!), { weights: [w0], rate: eta, steps })
     const loss = lossAt(last!)
     const [dw0, deta] = gradients(loss, [w0, eta])
     return [loss, dw0!, deta!] as const
