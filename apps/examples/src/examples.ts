@@ -1,3 +1,4 @@
 // Every example, in the order of the list that `npm run example` prints. One line here is all it takes to add one.
 
 export { metaLearning } from "./meta-learning.ts"
+export { physics } from "./physics.ts"
