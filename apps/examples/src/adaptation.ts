@@ -50,7 +50,7 @@ export async function adapt(
     return [held(first), ...descend(shown, { weights: first, rate: eta, steps, watch: held }).watched]
   })
   const results = await executor.run(errors[0]!.program, { feed: feedOf(tasks, rate), fetch: errors })
-  return results.flatMap(({ data }) => Array.from<number | bigint>(data)).map((error) => Number(error) / tasks.count)
+  return results.flatMap(({ data }) => [...data]).map((error) => Number(error) / tasks.count)
 }
 
 /** What both programs begin with: the tasks, the weights of each before it is learnt, and its two errors. */

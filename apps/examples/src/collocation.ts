@@ -41,7 +41,7 @@ export async function solve(equation: Equation, { seed, width, steps, grid }: Fi
     losses,
     at: async (points) => {
       const [values] = await executor.run(answer, { feed: feedOf(equation, points), fetch: [u] })
-      return Array.from<number | bigint>(values.data).map(Number)
+      return [...values.data].map(Number)
     },
   }
 }

@@ -36,7 +36,7 @@ export async function derivatives({ w, b, v }: Neuron, points: readonly number[]
     return [slope!, u, du, ddu, derivative(ddu, x)] as const
   })
   const [slope, ...orders] = await new Executor().run(fetch[0].program, { feed: { x: [...points], w }, fetch })
-  return { slope: slope.item(), orders: orders.map(({ data }) => Array.from<number | bigint>(data).map(Number)) }
+  return { slope: slope.item(), orders: orders.map(({ data }) => [...data].map(Number)) }
 }
 
 /** By the formulas above. */

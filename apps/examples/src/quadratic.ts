@@ -43,7 +43,7 @@ export async function metaGradient({ matrix, minimum, start, rate, steps }: Quad
   })
   const feed = { a: matrix.flat(), c: [...minimum], w0: [...start], eta: rate }
   const [loss, dStart, dRate] = await new Executor().run(fetch[0].program, { feed, fetch })
-  return { loss: loss.item(), start: Array.from(dStart.data, Number), rate: dRate.item() }
+  return { loss: loss.item(), start: [...dStart.data].map(Number), rate: dRate.item() }
 }
 
 /** The same from the formulas above. */

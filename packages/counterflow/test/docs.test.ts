@@ -2,4 +2,11 @@
 // tools/test compares them with their sources.)
 import { testPages } from "./suite.ts"
 
-testPages(["docs/architecture.md", "docs/autodiff.md", "docs/threads.md", "docs/writing-ops.md", "CONTRIBUTING.md"])
+testPages([
+  "docs/architecture.md",
+  "docs/autodiff.md",
+  "docs/control-flow.md",
+  "docs/threads.md",
+  "docs/writing-ops.md",
+  "CONTRIBUTING.md",
+])
