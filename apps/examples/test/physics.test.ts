@@ -50,7 +50,7 @@ describe.each([
     return { losses, error: Math.max(...errors) }
   }
 
-  test("is solved, better with every step", async () => {
+  test("is solved, better with every step", { timeout: 30_000 }, async () => {
     const [few, many] = [await largestError(1), await largestError(400)]
     expect(many.losses).toHaveLength(400)
     expect(many.losses[0]).toBe(few.losses[0])
