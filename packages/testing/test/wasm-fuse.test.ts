@@ -57,6 +57,36 @@ describe("broadcasting inside a chain", () => {
   })
 })
 
+describe("a float32 in the middle of a chain", () => {
+  const inputs = { x: fed("float32", [7]), y: fed("float32", [7], 3) }
+
+  test("is rounded before another dtype is made of it, as if it were stored", () => {
+    for (const dtype of all) {
+      expectEquality(inputs, ({ x, y }) => [ops.cast(ops.mul(x, y), { dtype })])
+      expectEquality(inputs, ({ x, y }) => [
+        ops.cast(ops.cast(ops.mul(ops.add(x, y), y), { dtype: "float64" }), { dtype }),
+      ])
+    }
+  })
+
+  test("is rounded before it is compared", () => {
+    const stored = {
+      ...inputs,
+      z: { ...inputs.x, data: inputs.x.data.map((x, i) => Math.fround(x * inputs.y.data[i]!)) },
+    }
+    expectEquality(stored, ({ x, y, z }) => {
+      const products = [ops.equal(ops.mul(x, y), z), ops.less(ops.mul(x, y), z), ops.less(z, ops.mul(x, y))]
+      return products.map((truth) =>
+        ops.where(truth, ops.cast(x, { dtype: "float64" }), ops.cast(y, { dtype: "float64" })),
+      )
+    })
+  })
+
+  test("is rounded before it is summed in another dtype", () => {
+    expectEquality(inputs, ({ x, y }) => [ops.reduceMax(ops.cast(ops.mul(x, y), { dtype: "float64" }))])
+  })
+})
+
 describe("rows of every length", () => {
   const lengths = Array.from({ length: 14 }, (_, i) => i)
 

@@ -1,5 +1,5 @@
 // Elements by dtype: how one is loaded and stored, and the type it is computed in. Floats are computed in f64 whatever they
-// are stored as and rounded once, when stored, as the reference backend does; integers as wide as they are stored, bytes in
+// are stored as and rounded when stored, as the reference backend does; integers as wide as they are stored, bytes in
 // i32.
 
 import { type DType, fail } from "@counterflow/ir"

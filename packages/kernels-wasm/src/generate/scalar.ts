@@ -82,7 +82,9 @@ export function evaluator(
     const rule = isComparison(node.op) ? undefined : ruleFor(node.op, dtype)
     if (rule === undefined) return fail("CF_INTERNAL", `the scalar operation ${node.op} has no meaning on ${dtype}`)
     const x = visit(node.x, dtype)
-    return rule(x, "y" in node ? visit(node.y, dtype) : x, math)
+    const value = rule(x, "y" in node ? visit(node.y, dtype) : x, math)
+    // It may have been a tensor of its own before operators were fused, and every backend rounds what it stores.
+    return dtype === "float32" ? convert(f.let(value), dtype) : value
   }
 
   return (scalar, output) => {
