@@ -16,8 +16,9 @@ import {
 import type { Backend, Memory } from "./backend.ts"
 import { type Feeds, type ReadFeed, readFeed, shapeOfFlat } from "./feed.ts"
 import { PlanCache } from "./plancache.ts"
+import { RunQueue } from "./queue.ts"
 import { Scope } from "./scope.ts"
-import { refuseMissing, refuseUnknown, Step, type StepHost } from "./step.ts"
+import { refuseMissing, refuseUnknown, Step } from "./step.ts"
 import type { Tensor } from "./tensor.ts"
 
 /** Prunes and lowers a program for some fetches; `legalize` of @counterflow/ops, injected so that it is no dependency here. */
@@ -79,9 +80,7 @@ export class Executor {
   readonly #options: ExecutorOptions
   readonly #memory: Memory
   readonly #plans: PlanCache
-  #queue: Promise<unknown> = Promise.resolve()
-  #queued = 0
-  #isClosed = false
+  readonly #queue: RunQueue
 
   /** Throws CF_BAD_ARGUMENT for options out of range. Opens the backend's memory, which `close` frees. */
   constructor(backend: Backend, options: ExecutorOptions) {
@@ -95,6 +94,8 @@ export class Executor {
     this.#memory = backend.openMemory()
     this.scope = new Scope(this.#memory)
     this.#plans = new PlanCache(maxPlans)
+    const closed = { why: "the executor was closed", fix: "make a new one" }
+    this.#queue = new RunQueue({ backend: backend.name, canRunSync: backend.canRunSync, closed })
   }
 
   /** The name of the backend. */
@@ -124,7 +125,7 @@ export class Executor {
    * ```
    */
   run<const F extends readonly Fetch[] = []>(program: Program, options: RunOptions<F> = {}): Promise<Fetched<F>> {
-    return this.#host.enqueue(() => {
+    return this.#queue.enqueue(() => {
       const { step, feeds } = this.#prepare<F>(program, options)
       return step.executeAsync(feeds)
     })
@@ -132,7 +133,7 @@ export class Executor {
 
   /** Like `run`, now. Throws CF_ASYNC_ONLY where the backend cannot, CF_BUSY while asynchronous runs are queued. */
   runSync<const F extends readonly Fetch[] = []>(program: Program, options: RunOptions<F> = {}): Fetched<F> {
-    this.#host.requireIdle()
+    this.#queue.requireIdle()
     const { step, feeds } = this.#prepare<F>(program, options)
     return step.execute(feeds)
   }
@@ -152,14 +153,14 @@ export class Executor {
     program: Program,
     options: CompileOptions<F> = {},
   ): Promise<Step<Fetched<F>>> {
-    return this.#host.enqueue(() => this.compileSync(program, options))
+    return this.#queue.enqueue(() => this.compileSync(program, options))
   }
 
   compileSync<const F extends readonly Fetch[] = []>(
     program: Program,
     options: CompileOptions<F> = {},
   ): Step<Fetched<F>> {
-    this.#requireOpen()
+    this.#queue.requireOpen()
     const resolved = this.#resolve(program)
     const fetches = fetchNames(resolved, options.fetch ?? [])
     const data = dataVariables(resolved)
@@ -174,56 +175,17 @@ export class Executor {
 
   /** Frees everything. What was fetched stays the caller's. */
   close(): void {
-    if (this.#isClosed) return
-    this.#isClosed = true
+    if (this.#queue.isClosed) return
+    this.#queue.close()
     this.#plans.clear()
     this.#memory.close()
-  }
-
-  readonly #host: StepHost = this.#makeHost()
-
-  #makeHost(): StepHost {
-    return {
-      requireIdle: () => {
-        this.#requireOpen()
-        if (!this.#backend.canRunSync) {
-          fail("CF_ASYNC_ONLY", `the backend ${this.#backend.name} cannot run synchronously`, {
-            op: "runSync",
-            fix: "await run(…)",
-          })
-        }
-        if (this.#queued > 0) {
-          fail("CF_BUSY", `${this.#queued} asynchronous runs are queued`, {
-            op: "runSync",
-            fix: "await them first, or use run",
-          })
-        }
-      },
-      enqueue: (job) => {
-        this.#queued++
-        const result = this.#queue.then(() => {
-          this.#requireOpen()
-          return job()
-        })
-        const leave = () => {
-          this.#queued--
-        }
-        // The queue goes on whatever becomes of one run; its caller hears of it through `result`.
-        this.#queue = result.then(leave, leave)
-        return result
-      },
-    }
-  }
-
-  #requireOpen(): void {
-    if (this.#isClosed) fail("CF_CLOSED", "the executor was closed", { fix: "make a new one" })
   }
 
   #prepare<F extends readonly Fetch[]>(
     program: Program,
     { feed = {}, fetch }: RunOptions<F>,
   ): { step: Step<Fetched<F>>; feeds: Map<string, ReadFeed> } {
-    this.#requireOpen()
+    this.#queue.requireOpen()
     const resolved = this.#resolve(program)
     const fetches = fetchNames(resolved, fetch ?? [])
     const { feeds, shapes } = readFeeds(resolved, feed)
@@ -285,7 +247,7 @@ export class Executor {
       }),
     )
     this.#memory.reserveArena(plan.memory.arenaBytes)
-    return new Step(plan, this.#backend.load(plan, this.#memory, states), states, this.scope, this.#host)
+    return new Step(plan, this.#backend.load(plan, this.#memory, states), states, this.scope, this.#queue)
   }
 }
 

@@ -5,6 +5,7 @@ import { allocate, fail, nearest, type TypedArray, type VarId } from "@counterfl
 import type { LoadedPlan, StateRegion } from "./backend.ts"
 import { copyIn, copyOut } from "./convert.ts"
 import { type Feeds, type FeedValue, type ReadFeed, readFeed, shapeOfFlat } from "./feed.ts"
+import type { RunQueue } from "./queue.ts"
 import type { Scope } from "./scope.ts"
 import { Tensor } from "./tensor.ts"
 
@@ -14,11 +15,11 @@ export interface StepOptions {
   into?: readonly TypedArray[]
 }
 
-/** What a step needs of its executor: order and life time. */
-export interface StepHost {
-  enqueue<T>(job: () => T | Promise<T>): Promise<T>
-  requireIdle(): void
-}
+/** What running takes of a plan: all but the operators. A step that was saved has no more. */
+export type StepPlan = Pick<
+  Plan,
+  "vars" | "feeds" | "fetches" | "states" | "reads" | "commits" | "writes" | "memory" | "flops"
+>
 
 interface Feed {
   readonly id: VarId
@@ -27,7 +28,7 @@ interface Feed {
 
 /**
  * A program compiled for fixed sizes: what `Executor.compile` answers. It runs as often as wanted, allocates nothing but its
- * results, and stays valid when other programs are compiled. `R` is one tensor per fetch.
+ * results, and stays valid when other programs are compiled. `R` is one tensor per fetch; `P` says how much is known of the plan.
  *
  * @example
  * ```ts
@@ -38,13 +39,14 @@ interface Feed {
  * step.close()
  * ```
  */
-export class Step<R extends readonly Tensor[] = Tensor[]> {
+export class Step<R extends readonly Tensor[] = Tensor[], P extends StepPlan = Plan> {
   /** Kernels, order and places; `plan.toString()` is a listing. */
-  readonly plan: Plan
-  readonly #loaded: LoadedPlan
+  readonly plan: P
+  /** @internal what the backend made of the plan */
+  readonly loaded: LoadedPlan
   readonly #states: ReadonlyMap<VarId, StateRegion>
   readonly #scope: Scope
-  readonly #host: StepHost
+  readonly #queue: RunQueue
   readonly #feeds: readonly Feed[]
   /** Every data variable of the program: known names, whether this plan needs them or not. */
   readonly #known: ReadonlySet<string>
@@ -52,12 +54,12 @@ export class Step<R extends readonly Tensor[] = Tensor[]> {
   #isClosed = false
   #hasCommitted = false
 
-  constructor(plan: Plan, loaded: LoadedPlan, states: ReadonlyMap<VarId, StateRegion>, scope: Scope, host: StepHost) {
+  constructor(plan: P, loaded: LoadedPlan, states: ReadonlyMap<VarId, StateRegion>, scope: Scope, queue: RunQueue) {
     this.plan = plan
-    this.#loaded = loaded
+    this.loaded = loaded
     this.#states = states
     this.#scope = scope
-    this.#host = host
+    this.#queue = queue
     this.#known = new Set(plan.vars.flatMap(({ kind, name }) => (kind === "data" ? [name] : [])))
     this.#feeds = plan.feeds.flatMap((id) => {
       const variable = plan.vars[id]
@@ -80,14 +82,14 @@ export class Step<R extends readonly Tensor[] = Tensor[]> {
    * other sizes than the step was compiled for, CF_CLOSED after `close`, and what `Executor.run` throws.
    */
   runSync(feeds: Feeds = noFeeds, options: StepOptions = noOptions): R {
-    this.#host.requireIdle()
+    this.#queue.requireIdle()
     this.#take(feeds)
     return this.#runSync(options)
   }
 
   /** Runs after all runs called before. The feed is read when its run starts. */
   run(feeds: Feeds = noFeeds, options: StepOptions = noOptions): Promise<R> {
-    return this.#host.enqueue(() => {
+    return this.#queue.enqueue(() => {
       this.#take(feeds)
       return this.#run(options)
     })
@@ -108,7 +110,7 @@ export class Step<R extends readonly Tensor[] = Tensor[]> {
   /** Frees what the plan holds; state stays. */
   close(): void {
     this.#isClosed = true
-    this.#loaded.close()
+    this.loaded.close()
   }
 
   /** Feeds as the user gives them. An array that holds exactly what is stored is copied without a further look. */
@@ -118,7 +120,7 @@ export class Step<R extends readonly Tensor[] = Tensor[]> {
     for (const feed of this.#feeds) {
       const value = feeds[feed.variable.name]
       if (value === undefined) return refuseMissing(feed.variable.name)
-      if (isStored(value, feed.variable)) copyIn(this.#loaded.view(feed.id), value)
+      if (isStored(value, feed.variable)) copyIn(this.loaded.view(feed.id), value)
       else this.#takeAny(feed, value)
     }
   }
@@ -136,29 +138,29 @@ export class Step<R extends readonly Tensor[] = Tensor[]> {
         },
       )
     }
-    copyIn(this.#loaded.view(id), read.values)
+    copyIn(this.loaded.view(id), read.values)
   }
 
   #fill(feeds: ReadonlyMap<string, ReadFeed>): void {
     for (const { id, variable } of this.#feeds) {
       const feed = feeds.get(variable.name)
-      if (feed !== undefined) copyIn(this.#loaded.view(id), feed.values)
+      if (feed !== undefined) copyIn(this.loaded.view(id), feed.values)
     }
   }
 
   #runSync({ into }: StepOptions): R {
     this.#requireState()
     if (into !== undefined) this.#checkInto(into)
-    this.#loaded.runSync()
+    this.loaded.runSync()
     return this.#finish(into)
   }
 
   #run(options: StepOptions): Promise<R> | R {
-    if (this.#loaded.run === undefined) return this.#runSync(options)
+    if (this.loaded.run === undefined) return this.#runSync(options)
     this.#requireState()
     const { into } = options
     if (into !== undefined) this.#checkInto(into)
-    return this.#loaded.run().then(() => this.#finish(into))
+    return this.loaded.run().then(() => this.#finish(into))
   }
 
   /** Everything the plan reads must have a value; once it has, it keeps one. */
@@ -179,7 +181,7 @@ export class Step<R extends readonly Tensor[] = Tensor[]> {
     const results = plan.fetches.map((id, index) => (this.#states.has(id) ? null : this.#result(id, index, into)))
     for (const { state, value } of plan.commits) {
       const view = this.#states.get(state)?.view()
-      if (view !== undefined) copyIn(view, this.#loaded.view(value))
+      if (view !== undefined) copyIn(view, this.loaded.view(value))
     }
     if (!this.#hasCommitted) for (const id of plan.writes) this.#scope.markSet(plan.vars[id]?.name ?? "")
     this.#hasCommitted = true
@@ -193,7 +195,7 @@ export class Step<R extends readonly Tensor[] = Tensor[]> {
     const variable = this.plan.vars[id]
     if (variable === undefined) return fail("CF_INTERNAL", "a plan fetches a variable it does not have")
     const data = into?.[index] ?? allocate(variable.dtype, variable.elements)
-    copyOut(data, this.#states.get(id)?.view() ?? this.#loaded.view(id), variable.dtype, variable.name)
+    copyOut(data, this.#states.get(id)?.view() ?? this.loaded.view(id), variable.dtype, variable.name)
     return new Tensor(data, variable.shape, variable.dtype)
   }
 
