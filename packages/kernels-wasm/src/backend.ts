@@ -14,7 +14,7 @@ import { functions, generators, kept } from "./generate/index.ts"
 import { mostParts } from "./generate/parts.ts"
 import { bySlot, seen, type WasmKernel } from "./generate/program.ts"
 import type { AnyGenerator, AnyShapes, Family, TensorShape } from "./generate/signature.ts"
-import { scratchOf, WasmPlan } from "./loaded.ts"
+import { EmittedPlan, scratchOf } from "./loaded.ts"
 import type { FunctionFamily } from "./math/families.ts"
 import type { FunctionBuilders } from "./math/index.ts"
 import { storageOf, WasmMemory } from "./memory.ts"
@@ -94,7 +94,7 @@ export function wasmOf(chosen: readonly KernelFamily[], options: WasmOptions = {
       return new WasmMemory(team && ((memory) => team.openTeam(memory, size)))
     },
     load: (plan, memory, states) => {
-      return new WasmPlan(kernels, target, modules, plan, asWasmMemory(memory), states)
+      return new EmittedPlan({ plan, table: kernels, target }, modules, asWasmMemory(memory), states)
     },
   }
 }

@@ -6,7 +6,7 @@
 //
 // What it counts is what plans and state asked for; rounding to the alignment is not counted.
 
-import type { Memory, StateRegion, StorageArray } from "@counterflow/executor"
+import type { Memory, StateRegion, StorageArray } from "@counterflow/executor/runtime"
 import { type DType, fail } from "@counterflow/ir"
 import { controlBytes } from "./generate/control.ts"
 import { type HostMemory, hostWebAssembly } from "./host.ts"

@@ -4,6 +4,7 @@
 import { fail } from "@counterflow/ir"
 import type { Registry } from "@counterflow/ops"
 import { i32, select } from "../assembler/index.ts"
+import { mostTrips } from "./control.ts"
 import { copyRun, emitWhole } from "./copy.ts"
 import { bytesOf } from "./element.ts"
 import type { Flow, PlacedBlock } from "./flow.ts"
@@ -66,9 +67,6 @@ export const branching = {
     copyAll(carried, carry, emit)
   },
 } satisfies Generators<Registry>
-
-/** More runs than an int32 counts are an endless loop. */
-export const mostTrips = 2 ** 31 - 1
 
 function flowOf(flow: Flow | undefined): Flow {
   return flow ?? fail("CF_INTERNAL", "an operator with sub-blocks was emitted without them")

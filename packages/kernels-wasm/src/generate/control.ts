@@ -10,6 +10,9 @@ const placeAt = 16
 const axisAt = 24
 const sizeAt = 32
 
+/** More runs than an int32 counts are an endless loop. */
+export const mostTrips = 2 ** 31 - 1
+
 /** Leaves the kernel: an index names `place` along an axis, and there is no such place. */
 export function reportPlace(f: FunctionBuilder, place: Expr<"i64">, axis: number, size: number): void {
   f.store("i64", 0, place, placeAt)
