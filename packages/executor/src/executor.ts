@@ -14,7 +14,8 @@ import {
   Variable,
 } from "@counterflow/ir"
 import type { Backend, Memory } from "./backend.ts"
-import { type Feeds, type ReadFeed, readFeed, shapeOfFlat } from "./feed.ts"
+import { type Feeds, type ReadFeed, readFeed } from "./feed.ts"
+import { shapeOfFlat } from "./flatfeed.ts"
 import { PlanCache } from "./plancache.ts"
 import { RunQueue } from "./queue.ts"
 import { Scope } from "./scope.ts"

@@ -3,7 +3,6 @@
 
 import {
   describeValue,
-  type Dim,
   dtypes,
   type DType,
   fail,
@@ -11,7 +10,6 @@ import {
   isDType,
   isFloat,
   type Shape,
-  symbolsOf,
   widens,
 } from "@counterflow/ir"
 
@@ -40,6 +38,11 @@ export interface FeedTarget {
   readonly dtype: DType
 }
 
+interface SizedTarget {
+  readonly shape: readonly number[]
+  readonly elements: number
+}
+
 /** A feed read: values in order, and its own shape if it brought one. */
 export interface ReadFeed {
   readonly values: ArrayLike<number | bigint | boolean>
@@ -52,46 +55,16 @@ export function readFeed(target: FeedTarget, value: unknown): ReadFeed {
   if (dtype !== null) requireWidening(target, dtype)
   if (dtype === null || target.dtype === "int64") checkValues(target, values)
   if (shape !== null && shape.reduce((product, size) => product * size, 1) !== values.length) {
-    refuse(target, `its shape ${formatShape(shape)} does not fit its ${values.length} elements`)
+    refuseFeed(target, `its shape ${formatShape(shape)} does not fit its ${values.length} elements`)
   }
   return { values, shape }
 }
 
-/** The shape of a feed that brought none: sizes already known are taken, one unknown symbol follows from the length. */
-export function shapeOfFlat(target: FeedTarget, length: number, known: ReadonlyMap<string, number>): readonly number[] {
-  const open = new Set<string>()
-  const sizes = target.shape.map((dim) => sizeOf(dim, known, open))
-  const [symbol, ...others] = open
-  if (others.length > 0) {
-    return refuse(
-      target,
-      `its shape leaves ${[...open].join(" and ")} open, which a flat array does not tell`,
-      "feed { data, shape }",
-    )
-  }
-  const product = sizes.reduce((total: number, size) => total * (size ?? 1), 1)
-  if (symbol === undefined) {
-    if (product !== length) {
-      const sizes = symbolsOf(target.shape).flatMap((name) => (known.has(name) ? [`${name} = ${known.get(name)}`] : []))
-      const given = sizes.length === 0 ? "" : ` with ${sizes.join(", ")} as the other feeds say`
-      refuse(target, `it takes ${product} elements${given}, got ${length}`)
-    }
-    return sizes.map((size) => size ?? 0)
-  }
-  const times = sizes.filter((size) => size === null).length
-  const size = Math.round((product === 0 ? 0 : length / product) ** (1 / times))
-  if (size ** times * product !== length) {
-    refuse(target, `its ${length} elements are no multiple of ${product}, the elements of one ${symbol}`)
-  }
-  return sizes.map((known) => known ?? size)
-}
-
-function sizeOf(dim: Dim, known: ReadonlyMap<string, number>, open: Set<string>): number | null {
-  if (typeof dim === "number") return dim
-  const value = known.get(dim.key)
-  if (value !== undefined) return value
-  for (const name of symbolsOf(dim)) open.add(name)
-  return null
+/** The shape of a feed for a target of known sizes. */
+export function shapeOfRead(target: FeedTarget & SizedTarget, { values, shape }: ReadFeed): readonly number[] {
+  if (shape !== null) return shape
+  if (values.length === target.elements) return target.shape
+  return refuseFeed(target, `it takes ${target.elements} elements, got ${values.length}`)
 }
 
 interface Unpacked {
@@ -111,7 +84,7 @@ function unpack(target: FeedTarget, value: unknown): Unpacked {
     return nested ? flatten(target, value) : { values: value as number[], shape: null, dtype: null }
   }
   if (typeof value === "object" && value !== null && "data" in value) return unpackTensor(target, value)
-  return refuse(
+  return refuseFeed(
     target,
     `it was fed ${describeValue(value)}`,
     "feed a typed array, an array of numbers, or { data, shape, dtype }",
@@ -122,7 +95,7 @@ function unpackTensor(target: FeedTarget, value: { data: unknown; shape?: unknow
   const { values, dtype } = unpack(target, value.data)
   const { shape = null } = value
   if (shape !== null && (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && size >= 0))) {
-    return refuse(target, `its shape is ${JSON.stringify(shape)}`, "give the shape as a list of sizes")
+    return refuseFeed(target, `its shape is ${JSON.stringify(shape)}`, "give the shape as a list of sizes")
   }
   if (value.dtype !== undefined && !isDType(value.dtype)) {
     return fail("CF_FEED_DTYPE", `the feed of ${target.name} says dtype ${JSON.stringify(value.dtype)}`, {
@@ -141,7 +114,8 @@ function isTyped(value: unknown): value is AnyTyped {
 function dtypeOfArray(target: FeedTarget, array: AnyTyped): DType {
   // A Uint8Array may hold booleans; whether it does is checked by value.
   if (array instanceof Uint8Array || array instanceof Uint8ClampedArray) {
-    if (target.dtype === "bool" && !array.every((value) => value <= 1)) refuse(target, "a bool feed holds 0 and 1 only")
+    if (target.dtype === "bool" && !array.every((value) => value <= 1))
+      refuseFeed(target, "a bool feed holds 0 and 1 only")
     return target.dtype === "bool" ? "bool" : "uint8"
   }
   if (array instanceof Float32Array) return "float32"
@@ -154,7 +128,7 @@ function dtypeOfArray(target: FeedTarget, array: AnyTyped): DType {
   )
     return "int32"
   if (array instanceof BigInt64Array || array instanceof Uint32Array) return "int64"
-  return refuse(
+  return refuseFeed(
     target,
     `it was fed ${describeValue(array)}`,
     "use Float32Array, Float64Array, Int32Array, BigInt64Array or Uint8Array",
@@ -167,14 +141,14 @@ function flatten(target: FeedTarget, value: readonly unknown[]): Unpacked {
   const visit = (entry: unknown, depth: number): void => {
     const isList = Array.isArray(entry) || isTyped(entry)
     if (!isList) {
-      if (depth !== shape.length) refuse(target, "its rows are nested to different depths")
+      if (depth !== shape.length) refuseFeed(target, "its rows are nested to different depths")
       values.push(entry as number)
       return
     }
     const length = (entry as ArrayLike<unknown>).length
     if (depth === shape.length && values.length === 0) shape.push(length)
     else if (shape[depth] !== length)
-      refuse(target, `its rows differ in length: ${shape[depth] ?? "none"} and ${length}`)
+      refuseFeed(target, `its rows differ in length: ${shape[depth] ?? "none"} and ${length}`)
     for (const inner of entry as Iterable<unknown>) visit(inner, depth + 1)
   }
   visit(value, 0)
@@ -201,7 +175,7 @@ function checkValues(target: FeedTarget, values: ArrayLike<number | bigint | boo
   for (let i = 0; i < values.length; i++) {
     const value = values[i]
     if (typeof value !== "number" && typeof value !== "bigint" && typeof value !== "boolean") {
-      refuse(target, `element ${i} is ${describeValue(value)}, not a number`)
+      refuseFeed(target, `element ${i} is ${describeValue(value)}, not a number`)
     }
     if (typeof value === "bigint" && !isInteger) {
       fail("CF_FEED_DTYPE", `${target.name} is ${target.dtype} and was fed a bigint`, {
@@ -223,7 +197,7 @@ function checkValues(target: FeedTarget, values: ArrayLike<number | bigint | boo
   }
 }
 
-function refuse(target: FeedTarget, why: string, fix?: string): never {
+export function refuseFeed(target: FeedTarget, why: string, fix?: string): never {
   return fail("CF_FEED_SHAPE", `the feed of ${target.name} does not fit: ${why}`, {
     notes: [`${target.name} is ${target.dtype}${formatShape(target.shape)}`],
     fix,

@@ -130,10 +130,9 @@ export class Scope {
     const entry = { shape: [...shape], dtype, region, isSet: initialValue !== undefined }
     if (initialValue !== undefined) {
       const value = isFloat(dtype) ? initialValue : Math.trunc(initialValue)
-      copyIn(
-        region.view(),
-        Array.from({ length: region.view().length }, () => value),
-      )
+      const view = region.view()
+      if (view instanceof BigInt64Array) view.fill(BigInt(value))
+      else view.fill(value)
     }
     this.#entries.set(type.name, entry)
     return entry

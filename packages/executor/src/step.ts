@@ -4,7 +4,7 @@ import type { BoundVar, Plan, PlanMemory } from "@counterflow/compiler"
 import { allocate, fail, nearest, type TypedArray, type VarId } from "@counterflow/ir"
 import type { LoadedPlan, StateRegion } from "./backend.ts"
 import { copyIn, copyOut } from "./convert.ts"
-import { type Feeds, type FeedValue, type ReadFeed, readFeed, shapeOfFlat } from "./feed.ts"
+import { type Feeds, type FeedValue, type ReadFeed, readFeed, shapeOfRead } from "./feed.ts"
 import type { RunQueue } from "./queue.ts"
 import type { Scope } from "./scope.ts"
 import { Tensor } from "./tensor.ts"
@@ -16,14 +16,18 @@ export interface StepOptions {
 }
 
 /** What running takes of a plan: all but the operators. A step that was saved has no more. */
-export type StepPlan = Pick<
+export interface StepPlan extends Pick<
   Plan,
-  "vars" | "feeds" | "fetches" | "states" | "reads" | "commits" | "writes" | "memory" | "flops"
->
+  "feeds" | "fetches" | "states" | "reads" | "commits" | "writes" | "memory" | "flops"
+> {
+  readonly vars: readonly StepVar[]
+}
+
+export type StepVar = Pick<BoundVar, "name" | "shape" | "elements" | "dtype" | "kind">
 
 interface Feed {
   readonly id: VarId
-  readonly variable: BoundVar
+  readonly variable: StepVar
 }
 
 /**
@@ -128,7 +132,7 @@ export class Step<R extends readonly Tensor[] = Tensor[], P extends StepPlan = P
   #takeAny({ id, variable }: Feed, value: FeedValue): void {
     const { name, shape } = variable
     const read = readFeed(variable, value)
-    const given = read.shape ?? shapeOfFlat(variable, read.values.length, noSymbols)
+    const given = shapeOfRead(variable, read)
     if (!sameSizes(given, shape)) {
       fail(
         "CF_FEED_SHAPE",
@@ -227,7 +231,7 @@ const noOptions: StepOptions = {}
 /** Arrays whose every value is a value of the variable. (int64 and bool have values of their arrays that are none.) */
 function isStored(
   value: FeedValue,
-  { dtype, elements }: BoundVar,
+  { dtype, elements }: StepVar,
 ): value is Float32Array | Float64Array | Int32Array | Uint8Array {
   switch (dtype) {
     case "float32":
@@ -243,8 +247,6 @@ function isStored(
       return false
   }
 }
-
-const noSymbols: ReadonlyMap<string, number> = new Map()
 
 export function sameSizes(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((size, axis) => size === b[axis])

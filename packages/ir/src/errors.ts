@@ -17,7 +17,8 @@ export const errorCatalogue = {
   CF_BAD_PROGRAM: "The verifier found a program that breaks an invariant of the IR.",
   CF_BAD_JSON: "A program file is malformed.",
   CF_BAD_TEXT: "A program text does not parse.",
-  CF_NEWER_VERSION: "A program was written by a newer version of the format or of an operator.",
+  CF_NEWER_VERSION:
+    "A program, or a file of compiled steps, was written by a newer version of the format or of an operator.",
   CF_UNKNOWN_OP: "An operator is not in the registry, or the program was not resolved against one.",
   CF_FEED_MISSING: "A data variable that the run needs was not fed.",
   CF_FEED_UNKNOWN: "A feed names no data variable of the program.",
@@ -37,7 +38,7 @@ export const errorCatalogue = {
   CF_ASYNC_ONLY: "This backend cannot run synchronously.",
   CF_BUSY: "A synchronous call came while asynchronous runs are queued.",
   CF_CLOSED: "The executor, scope or step was closed.",
-  CF_BAD_FILE: "A file of weights or data is malformed.",
+  CF_BAD_FILE: "A file of weights, data or compiled steps is malformed.",
   CF_INTERNAL: "An invariant of counterflow itself is broken; please report it with the program attached.",
 } as const
 

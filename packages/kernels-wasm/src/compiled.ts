@@ -12,11 +12,19 @@ export interface Compiled {
   readonly instance: HostInstance
 }
 
+/** What to throw for a module that is not valid. */
+type Invalid = (reason: string, cause: unknown) => never
+
 /** A few recent modules. */
 export class CompiledModules {
+  readonly #invalid: Invalid
   /** Least recently used first. */
   readonly #kept: { readonly bytes: Bytes; readonly hash: number; readonly module: HostModule }[] = []
   readonly #limit = 16
+
+  constructor(invalid: Invalid = invalidPlan) {
+    this.#invalid = invalid
+  }
 
   /** The instance, or a promise of it where the host makes those of this size only asynchronously. */
   instantiate(bytes: Bytes, imports: HostImports): Soon<Compiled> {
@@ -26,6 +34,7 @@ export class CompiledModules {
         bytes,
         () => ({ module, instance: new host.Instance(module, imports) }),
         async () => ({ module, instance: await host.instantiate(module, imports) }),
+        this.#invalid,
       )
     const module = this.#module(bytes)
     return module instanceof Promise ? module.then(instance) : instance(module)
@@ -49,6 +58,7 @@ export class CompiledModules {
       bytes,
       () => new host.Module(bytes),
       () => host.compile(bytes),
+      this.#invalid,
     )
     return module instanceof Promise ? module.then(keep) : keep(module)
   }
@@ -73,26 +83,30 @@ export function requireVectors(): void {
     void new host.Module(bytes)
   } catch (cause) {
     // Who compiles nothing at once may do so later.
-    if (nameOf(cause) !== "RangeError") refuse(bytes, cause)
+    if (nameOf(cause) !== "RangeError") refuse(bytes, cause, invalidPlan)
   }
 }
 
 /** The main thread of a browser takes only small modules at once; how small is its own affair. */
-function nowOrLater<T extends object>(bytes: Bytes, now: () => T, later: () => Promise<T>): Soon<T> {
+function nowOrLater<T extends object>(bytes: Bytes, now: () => T, later: () => Promise<T>, invalid: Invalid): Soon<T> {
   try {
     return now()
   } catch (cause) {
     return nameOf(cause) === "RangeError"
-      ? later().catch((reason: unknown) => refuse(bytes, reason))
-      : refuse(bytes, cause)
+      ? later().catch((reason: unknown) => refuse(bytes, reason, invalid))
+      : refuse(bytes, cause, invalid)
   }
 }
 
-/** A host may forbid what is valid; what is not valid is our mistake. */
-function refuse(bytes: Bytes, cause: unknown): never {
+/** What this package has just written is not valid: our mistake. */
+function invalidPlan(reason: string, cause: unknown): never {
+  return fail("CF_INTERNAL", `the module of a plan is not valid: ${reason}`, { op: "wasm", cause })
+}
+
+/** A host may forbid what is valid. */
+function refuse(bytes: Bytes, cause: unknown, invalid: Invalid): never {
   const reason = String(cause)
-  if (!hostWebAssembly().validate(bytes))
-    return fail("CF_INTERNAL", `the module of a plan is not valid: ${reason}`, { op: "wasm", cause })
+  if (!hostWebAssembly().validate(bytes)) return invalid(reason, cause)
   return fail("CF_HOST_UNFIT", `this host refused to compile a module of ${bytes.length} bytes: ${reason}`, {
     op: "wasm",
     fix: `in a page, allow 'wasm-unsafe-eval' in the script-src of its content security policy; or ${plainLoops}`,

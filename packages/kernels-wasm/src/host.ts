@@ -42,3 +42,16 @@ export function hostWebAssembly(): HostWebAssembly {
 export function anyWebAssembly(): HostWebAssembly | undefined {
   return (globalThis as object as { readonly WebAssembly?: HostWebAssembly }).WebAssembly
 }
+
+interface TextHost {
+  readonly TextEncoder: new () => { encode(text: string): Uint8Array<ArrayBuffer> }
+  readonly TextDecoder: new () => { decode(bytes: Uint8Array): string }
+}
+
+export function encodeText(text: string): Uint8Array<ArrayBuffer> {
+  return new (globalThis as object as TextHost).TextEncoder().encode(text)
+}
+
+export function decodeText(bytes: Uint8Array): string {
+  return new (globalThis as object as TextHost).TextDecoder().decode(bytes)
+}

@@ -10,3 +10,4 @@ export {
   type HostKernelOf,
   type HostTensor,
 } from "./generate/hostkernel.ts"
+export { saveSteps, type SaveStepsOptions } from "./saved/save.ts"

@@ -244,6 +244,7 @@ function openShared(): HostMemory | null {
   }
 }
 
-function aligned(bytes: number): number {
+/** Bytes as they are given out. */
+export function aligned(bytes: number): number {
   return Math.ceil(bytes / alignment) * alignment
 }
