@@ -31,7 +31,7 @@ export {
   verify,
 } from "@counterflow/ir"
 export { cpu } from "@counterflow/kernels-cpu"
-export { wasm } from "@counterflow/kernels-wasm"
+export { saveSteps, type SaveStepsOptions, wasm } from "@counterflow/kernels-wasm"
 export * as initializers from "./initializers.ts"
 export * as layers from "./layers.ts"
 export * as ops from "@counterflow/ops"

@@ -7,12 +7,14 @@ import { root } from "./pages.ts"
 import { bundleScripts, type Scripts } from "./scripts.ts"
 import { configuration, patience, typeErrors } from "./suite.ts"
 
-const packages = ["autodiff", "compiler", "executor"]
+const folders = ["autodiff/src", "compiler/src", "executor/src", "kernels-wasm/src/saved"]
 
 /** What the examples may use without saying where it comes from. */
 const prelude = `
 import { appendBackward, type BackwardCallback, cpu, Executor, gradients, layers, ops, Program, programGuard } from "counterflow"
 import { absorbElementwise, bindProgram, bindSymbols, compile, foldConstants, foldOperands, fuseElementwise, joinLoops } from "@counterflow/compiler"
+import { saveSteps } from "counterflow"
+import { loadSteps } from "counterflow/saved"
 import { mergeCommonSubexpressions, planMemory, printBound, schedule, verifyBound, withoutUnread } from "@counterflow/compiler"
 
 async function model() {
@@ -57,9 +59,9 @@ async function examplesOf(folder: string): Promise<Example[]> {
 
 const examples = (
   await Promise.all(
-    packages.map(async (name) => {
-      const found = await examplesOf(join(root, "packages", name, "src"))
-      return found.map((example) => ({ ...example, name: `${name}-${example.name}` }))
+    folders.map(async (folder) => {
+      const found = await examplesOf(join(root, "packages", folder))
+      return found.map((example) => ({ ...example, name: `${folder.replaceAll("/", "-")}-${example.name}` }))
     }),
   )
 ).flat()

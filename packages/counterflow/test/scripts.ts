@@ -52,7 +52,7 @@ const packages: Plugin = {
   enforce: "pre",
   resolveId: (id) => {
     const [, name, entry = "index"] = /^(?:@counterflow\/)?([a-z-]+)(?:\/([a-z-]+))?$/.exec(id) ?? []
-    const isPackage = name !== undefined && (id === "counterflow" || id.startsWith("@counterflow/"))
+    const isPackage = name !== undefined && /^(counterflow(\/|$)|@counterflow\/)/.test(id)
     return isPackage ? { id: join(root, "packages", name, `src/${entry}.ts`), moduleSideEffects: false } : null
   },
   transform: (code, id) =>

@@ -126,7 +126,8 @@ export const configuration = {
   compilerOptions: {
     paths: {
       counterflow: [join(root, "packages/counterflow/src/index.ts")],
-      "@counterflow/kernels-wasm/families": [join(root, "packages/kernels-wasm/src/families.ts")],
+      "counterflow/*": [join(root, "packages/counterflow/src/*.ts")],
+      "@counterflow/kernels-wasm/*": [join(root, "packages/kernels-wasm/src/*.ts")],
       "@counterflow/*": [join(root, "packages/*/src/index.ts")],
     },
     typeRoots: [join(root, "node_modules/@types")],

@@ -34,9 +34,9 @@ type States = ReadonlyMap<string, { readonly variable: BoundVar; readonly addres
  * ```ts
  * const train = await exe.compile(main, { feed: { x: [2, 2], y: [2, 1] }, fetch: [loss] })
  * const bytes = saveSteps({ train }, { scope: exe.scope })
- * const { scope, step } = loadSteps(bytes)
- * const [l] = step("train").runSync(feed)
- * console.log(l?.item(), scope.names())
+ * const steps = loadSteps(bytes)
+ * const [l] = steps.step("train").runSync(feed)
+ * console.log(l?.item(), steps.scope.names())
  * ```
  */
 export function saveSteps(
