@@ -146,9 +146,10 @@ function coldPart({ rows, bundles }: ColdResult): string {
   return [
     "## Cold start",
     "A whole process that trains the MLP 784-256-128-10, batch 64, for one step by Adam: from its start to the end of that step, and " +
-      "the most memory it held. `empty` is Node doing nothing. `bundle` is the same program bundled into one file.",
+      "the most memory it held. `empty` is Node doing nothing. `bundle` is the same program bundled into one file. " +
+      "`counterflow-saved` loads steps that were compiled before and saved in a file.",
     table(["program", "form", "start to first step, ms", "least–most", "peak memory", "loss"], lines, 2),
-    "The browser bundle of that program (Rolldown, minified, with the WebAssembly files it must load):",
+    "The browser bundle of that program (Rolldown, minified, with the WebAssembly files, or the file of saved steps, it must load):",
     table(["program", "failure", "bundle", "gzip"], sizes, 2),
   ].join("\n\n")
 }

@@ -1,22 +1,10 @@
 // The whole of a small program that trains: what a user pays before the first step is done.
 
-import { Executor, layers, optim, Program, programGuard } from "counterflow"
-import { batch, labels, parameters, report, sizes, x } from "./sample.ts"
+import { Executor } from "counterflow"
+import { trainingMlp } from "./model.ts"
+import { batch, labels, parameters, report, x } from "./sample.ts"
 
-const main = new Program()
-const startup = new Program()
-const loss = programGuard(main, startup, () => {
-  const last = sizes.length - 1
-  const logits = sizes.reduce(
-    (h, [, size], i) => layers.fc(h, { size, act: i < last ? "relu" : null }),
-    layers.data({ name: "x", shape: [784] }),
-  )
-  const label = layers.data({ name: "label", shape: [], dtype: "int32" })
-  const loss = layers.mean(layers.softmaxWithCrossEntropy(logits, label))
-  new optim.Adam({ learningRate: 1e-3 }).minimize(loss)
-  return loss
-})
-
+const { main, startup, loss } = trainingMlp()
 const executor = new Executor()
 executor.runSync(startup)
 main.allParameters().forEach(({ name }, i) => {

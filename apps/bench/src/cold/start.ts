@@ -34,6 +34,7 @@ export async function measureCold(programs: readonly ColdProgram[], repetitions:
   const bundles: Bundle[] = []
   const starts: Start[] = []
   for (const program of programs) {
+    await program.prepare?.()
     if (program.runsAsIs) starts.push({ program, file: program.file, row: emptyRow(program.name, "packages") })
     if (program.beside === null) continue
     const file = join(buildFolder, "cold", `${program.name}.mjs`)
