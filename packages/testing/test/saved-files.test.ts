@@ -7,12 +7,14 @@ import { loadSteps } from "@counterflow/kernels-wasm/saved"
 import { legalize } from "@counterflow/ops"
 import { afterEach, describe, expect, test, vi } from "vitest"
 import { refusalOf, rejectionOf } from "./building.ts"
-import { mlp } from "./saved-models.ts"
+import { mlp } from "./passes-programs.ts"
+import { compiled } from "./saved-models.ts"
 
-const { main, startup, loss, shapes, feed } = mlp()
+const model = mlp(2, 3, 4)
+const { feed } = model
 const executor = new Executor(wasm(), { legalize })
-executor.runSync(startup)
-const train = executor.compileSync(main, { feed: shapes, fetch: [loss] })
+const { begin, train } = compiled(model, executor)
+begin.runSync()
 const file = saveSteps({ train }, { scope: executor.scope })
 
 const prefix = 16
@@ -28,7 +30,7 @@ function withHeader(changed: unknown): Uint8Array {
 
 const use = (bytes: Uint8Array) => () => {
   const steps = loadSteps(bytes)
-  for (const name of steps.names) steps.step(name).runSync(feed(0))
+  for (const name of steps.names) steps.step(name).runSync(feed)
 }
 
 describe("a file is refused by name", () => {
@@ -72,7 +74,7 @@ describe("a file is refused by name", () => {
   })
 
   test("if any value of its header is another", () => {
-    const others = [null, -1, 0.5, 2 ** 50, "", "state", [], {}]
+    const others = [null, -1, 2 ** 50, "state", []]
     const found = new Set<string>()
     for (const path of pathsOf(header)) {
       for (const other of others) {
@@ -93,7 +95,7 @@ describe("a file is refused by name", () => {
 /** The ways to all values inside a value, but for long lists, of which the first items stand for all. */
 function pathsOf(value: unknown): string[][] {
   if (typeof value !== "object" || value === null) return [[]]
-  const entries = Object.entries(value).slice(0, Array.isArray(value) ? 3 : undefined)
+  const entries = Object.entries(value).slice(0, Array.isArray(value) ? 2 : undefined)
   return [[], ...entries.flatMap(([key, inner]) => pathsOf(inner).map((path) => [key, ...path]))]
 }
 
@@ -165,10 +167,10 @@ describe("a host", () => {
     }
     vi.stubGlobal("WebAssembly", Object.create(own, { Module: { value: Module } }))
     const step = loadSteps(file).step("train")
-    expect(refusalOf(() => step.runSync(feed(0)))).toContain("CF_ASYNC_ONLY")
-    const [value] = await step.run(feed(0))
-    expect(value?.data).toEqual(train.runSync(feed(0))[0].data)
-    expect(step.runSync(feed(1))[0]?.data).toEqual(train.runSync(feed(1))[0].data)
+    expect(refusalOf(() => step.runSync(feed))).toContain("CF_ASYNC_ONLY")
+    const [value] = await step.run(feed)
+    expect(value?.data).toEqual(train.runSync(feed)[0]?.data)
+    expect(step.runSync(feed)[0]?.data).toEqual(train.runSync(feed)[0]?.data)
     expect(
       await rejectionOf(
         loadSteps(file)

@@ -1,7 +1,7 @@
 // Compiled steps as one file. Their modules are written anew, for one thread and for state that lies side by side from the
 // first address on, whatever the executor holds besides: so all steps of a file share one memory where they are loaded.
 
-import { allOps, type BoundVar, type Plan } from "@counterflow/compiler"
+import { allOps, type BoundOp, type BoundVar, type Plan } from "@counterflow/compiler"
 import type { Scope, Step, StorageArray, Tensor } from "@counterflow/executor"
 import { fail, type VarId } from "@counterflow/ir"
 import { ModuleBuilder } from "../assembler/index.ts"
@@ -107,7 +107,9 @@ function saveStep(name: string, source: PlanSource, states: States, relaxed: boo
   const numbers = (ids: readonly VarId[]) => ids.map((id) => number.get(id) ?? fail("CF_INTERNAL", `${id} was lost`))
   const image = imageOf(plan, program)
   const { peakBytes, arenaBytes, parameterBytes, stateBytes } = plan.memory
-  const failing = new Set([...allOps(plan.block)].filter(({ facts }) => facts.canFail))
+  // A loop may fail for what is done around its body.
+  const mayFail = ({ facts, blocks }: BoundOp) => facts.canFail || Object.keys(blocks).length > 0
+  const failing = new Set([...allOps(plan.block)].filter(mayFail))
   return {
     name,
     module: sections.add(program.bytes),
