@@ -31,6 +31,16 @@ export function resolveVariables(
   })
 }
 
+/** Refuses a variable of a sub-block that is not being built: nothing can be appended behind it there. */
+export function requireVisible(variable: Variable, op: string, what: string): void {
+  if (variable.program.currentBlock().sees(variable)) return
+  fail("CF_BAD_ARGUMENT", `${what} ${variable.name} belongs to a sub-block, which is closed`, {
+    op,
+    notes: [`${variable}   built at ${variable.site}`],
+    fix: "call it inside the function of the branch or loop, or let that answer the variable and use what the branch or loop answers",
+  })
+}
+
 export function ownVariable(variable: Variable, program: Program, op: string, what: string): Variable {
   if (variable.program === program) return variable
   return fail("CF_FOREIGN_VARIABLE", `${what} holds ${variable.name}, which belongs to another program`, {

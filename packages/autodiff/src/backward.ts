@@ -11,9 +11,9 @@ import {
   site,
   type Variable,
 } from "@counterflow/ir"
-import { requireVariable, resolveVariables } from "./arguments.ts"
+import { requireVariable, requireVisible, resolveVariables } from "./arguments.ts"
 import { appendPass, type BackwardCallback } from "./pass.ts"
-import { operatorPath } from "./path.ts"
+import { blocksAround, operatorPath } from "./path.ts"
 
 export interface BackwardOptions {
   /** Which variables get a pair back, in this order; default: every trainable parameter that the loss reaches. */
@@ -50,13 +50,15 @@ export function appendBackward(loss: Variable, options: BackwardOptions = {}): P
     const isCut = (variable: Variable) => noGrad.has(variable) || isStopped(variable)
     return program.transaction(() => {
       if (loss.producer !== null) loss.producer.isLoss = true
-      const ops = operatorPath(loss.block, [loss], isCut)
-      const leaves = ops
-        .flatMap((each) => each.inputList())
-        .filter((input) => input.producer?.block !== loss.block && !isCut(input))
+      // In a branch the backward part stands in it, also of what is computed outside of it.
+      const block = program.currentBlock()
+      const around = blocksAround(block)
+      const ops = operatorPath(around, [loss], isCut)
+      const isComputed = ({ producer }: Variable) => producer !== null && around.includes(producer.block)
+      const leaves = ops.flatMap((each) => each.inputList()).filter((input) => !isComputed(input) && !isCut(input))
       const wrt = new Set([...leaves, ...(listed ?? [])])
       const { callbacks = [] } = options
-      const found = appendPass({ block: loss.block, ops, targets: [loss], cotangents: [], wrt, isCut, callbacks })
+      const found = appendPass({ block, ops, targets: [loss], cotangents: [], wrt, isCut, callbacks })
       const wanted = listed ?? program.allParameters()
       return wanted.flatMap((variable): ParamGrad[] => {
         const gradient = found.get(variable)
@@ -92,6 +94,7 @@ export function checkLoss(loss: Variable, op: string): void {
       fix: "reduce it with mean(loss) or reduceSum(loss)",
     })
   }
+  requireVisible(loss, op, "the loss")
   if (!isFloat(loss.dtype))
     fail("CF_NOT_A_LOSS", `the loss must be float32 or float64, got ${loss.dtype}`, { op, notes })
 }

@@ -1,10 +1,10 @@
 // gradients: vector-Jacobian products of any targets with respect to any inputs, as ordinary variables of the program.
 
 import { fail, formatShape, isFloat, sameShape, site, Variable } from "@counterflow/ir"
-import { ownVariable, requireVariable, resolveVariables } from "./arguments.ts"
+import { ownVariable, requireVariable, requireVisible, resolveVariables } from "./arguments.ts"
 import { isStopped } from "./backward.ts"
 import { appendPass } from "./pass.ts"
-import { operatorPath } from "./path.ts"
+import { blocksAround, operatorPath } from "./path.ts"
 
 export interface GradientsOptions {
   /** Cotangents, one per target; a missing one is ones, shaped like its target. */
@@ -47,6 +47,7 @@ export function gradients<const I extends Variable | readonly Variable[]>(
     const { program } = first
     for (const target of targetList) {
       ownVariable(target, program, op, "targets")
+      requireVisible(target, op, "target")
       if (!isFloat(target.dtype))
         fail("CF_DTYPE_MISMATCH", `target ${target.name} must be float32 or float64, got ${target.dtype}`, { op })
     }
@@ -56,7 +57,7 @@ export function gradients<const I extends Variable | readonly Variable[]>(
     const isCut = (variable: Variable) => noGrad.has(variable) || isStopped(variable)
     return program.transaction(() => {
       const block = program.currentBlock()
-      const ops = operatorPath(block, targetList, isCut)
+      const ops = operatorPath(blocksAround(block), targetList, isCut)
       const found = appendPass({ block, ops, targets: targetList, cotangents, wrt: new Set(inputList), isCut })
       const answers: readonly (Variable | null)[] = inputList.map((input) => found.get(input) ?? null)
       return answers as GradientsOfInputs<I>

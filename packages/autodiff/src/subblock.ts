@@ -13,6 +13,7 @@ import {
 } from "@counterflow/ir"
 import { type DifferentiateRequest, fillConstant, isOp, type PullBackRequest } from "@counterflow/ops"
 import { backpropagate } from "./backpropagate.ts"
+import { operatorPath } from "./path.ts"
 
 /** See `GradContext.differentiate`. */
 export function differentiateBlock(block: Block, request: DifferentiateRequest): Block {
@@ -20,9 +21,11 @@ export function differentiateBlock(block: Block, request: DifferentiateRequest):
   const copy = program.createBlock(program.currentBlock())
   program.within({ block: copy }, () => {
     const variables = new Map<Variable, Variable>()
-    for (const op of block.ops) again(op, variables)
-    const here = (variable: Variable) => variables.get(variable) ?? variable
     const { targets, cotangents, wrt } = request
+    // What nothing downstream has used, as new values of state, is not computed again.
+    const used = targets.filter((_, index) => (cotangents[index] ?? null) !== null)
+    for (const op of operatorPath([block], used)) again(op, variables)
+    const here = (variable: Variable) => variables.get(variable) ?? variable
     const mapped = { targets: targets.map(here), cotangents, wrt: wrt.map(here) }
     const gradients = staged(
       copy,
@@ -182,7 +185,7 @@ function again(op: Operator, variables: Map<Variable, Variable>): void {
   // Without the program, an operator without inputs would go to the default one.
   const { program } = op.block
   const copy = withSite(op.site, () =>
-    appendOperator({ record, attrs, blocks, inputs: mapped(op.inputs), above: again, program }),
+    appendOperator({ record, attrs, blocks, inputs: mapped(op.inputs), writes: null, above: again, program }),
   )
   for (const [slot, list] of Object.entries(op.outputs)) {
     list.forEach((output, index) => {

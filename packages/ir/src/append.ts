@@ -3,7 +3,7 @@
 import type { Block } from "./block.ts"
 import { collectEqualities } from "./constraints.ts"
 import { type CounterflowError, fail, isCounterflowError } from "./errors.ts"
-import { Operator, type StateWrite } from "./operator.ts"
+import { Operator, type Role, type StateWrite } from "./operator.ts"
 import type { Program } from "./program.ts"
 import { defaultMainProgram } from "./guards.ts"
 import {
@@ -24,8 +24,11 @@ export interface AppendSpec {
   inputs: Slots<Variable>
   attrs: Attrs
   blocks?: Readonly<Record<string, Block>> | undefined
-  /** Output slot → state that takes its value; added to what the record itself declares. */
-  writes?: Readonly<Record<string, Variable>> | undefined
+  /**
+   * Output slot → state that takes its value, for a list one entry per place; added to what the record itself declares.
+   * Null: it writes nothing, whatever the record declares.
+   */
+  writes?: Readonly<Record<string, Variable | readonly (Variable | null)[]>> | null | undefined
   /** Output slot → name; the others get unique ones. */
   names?: Readonly<Record<string, string>> | undefined
   /** What unnamed outputs are called behind their stem: "tmp" unless said. */
@@ -61,7 +64,7 @@ export function appendOperator(spec: AppendSpec): Operator {
     site: at,
     equalities,
   }
-  const op = new Operator(block, init, makeOutputs(block, record, types, at))
+  const op = new Operator(block, init, makeOutputs(block, spec, types, at))
   if (block.staged === null) commitOperator(op, spec.names, spec.suffix)
   else block.staged.push(op)
   return op
@@ -75,9 +78,9 @@ export function commitOperator(op: Operator, names: Readonly<Record<string, stri
   for (const [slot, outputs] of Object.entries(op.outputs)) {
     for (const output of outputs) {
       if (!output.isNamed) {
-        const write = op.writes.find((candidate) => candidate.slot === slot)
+        const write = op.writes.find((candidate) => candidate.slot === slot && op.written(candidate) === output)
         stem ??= write === undefined ? program.uniqueName(snakeCase(op.type)) : null
-        output.rename(names[slot] ?? nameOf(program, stem, suffix, write))
+        output.rename(names[slot] ?? nameOf(output, stem, suffix, write))
       }
       block.addVar(output)
     }
@@ -110,13 +113,16 @@ export function extendOutputs(
 const suffixes = { forward: "tmp", backward: "grad", optimize: "update", schedule: "schedule" } as const
 
 function nameOf(
-  program: Program,
+  { program, role }: Variable,
   stem: string | null,
   suffix: string | undefined,
   write: StateWrite | undefined,
 ): string {
-  if (write !== undefined) return freeName(program, `${write.state.name}@NEXT`)
-  return program.uniqueName(`${stem}.${suffix ?? suffixes[program.role]}`)
+  // What a branch yields of training must not shift the names of what is yielded besides.
+  return program.within({ role }, () => {
+    if (write !== undefined) return freeName(program, `${write.state.name}@NEXT`)
+    return program.uniqueName(`${stem}.${suffix ?? suffixes[role]}`)
+  })
 }
 
 /** The name itself, or with the first free number behind it. */
@@ -217,18 +223,22 @@ export function describeInputs(record: OpRecord, inputs: Slots<Variable>): strin
   return rows.map(([name, type, built]) => `${name.padEnd(names)}   ${type.padEnd(types)}   ${built}`)
 }
 
-function writesOf(spec: AppendSpec): StateWrite[] {
-  const declared = Object.entries(spec.record.writes).flatMap(([input, slot]) => {
-    const state = spec.inputs[input]?.[0]
+function writesOf({ record, inputs, writes = {} }: AppendSpec): StateWrite[] {
+  if (writes === null) return []
+  const declared = Object.entries(record.writes).flatMap(([input, slot]) => {
+    const state = inputs[input]?.[0]
     return state === undefined || !state.persistable ? [] : [{ state, slot }]
   })
-  const added = Object.entries(spec.writes ?? {}).map(([slot, state]) => ({ state, slot }))
-  return [...declared.filter(({ slot }) => spec.writes?.[slot] === undefined), ...added]
+  const added = Object.entries(writes).flatMap(([slot, given]): StateWrite[] => {
+    if (given instanceof Variable) return [{ state: given, slot }]
+    return given.flatMap((state, index) => (state === null ? [] : [{ state, slot, index }]))
+  })
+  return [...declared.filter(({ slot }) => writes[slot] === undefined), ...added]
 }
 
 function makeOutputs(
   block: Block,
-  record: OpRecord,
+  { record, blocks = {} }: AppendSpec,
   types: Readonly<Record<string, TensorType | readonly TensorType[]>>,
   at: Site,
 ): Slots<Variable> {
@@ -237,7 +247,15 @@ function makeOutputs(
     const answer = types[slot]
     if (answer === undefined) fail("CF_INTERNAL", `the shape rule of ${record.name} says nothing of its output ${slot}`)
     const list = Array.isArray(answer) ? (answer as readonly TensorType[]) : [answer as TensorType]
-    outputs[slot] = list.map(({ shape, dtype }) => new Variable(block, null, { shape, dtype }, at, block.program.role))
+    outputs[slot] = list.map(({ shape, dtype }, index) => {
+      const yielded = slot === record.yields ? Object.values(blocks).map(({ results }) => results[index]) : []
+      return new Variable(block, null, { shape, dtype }, at, roleOf(yielded, block.program.role))
+    })
   }
   return outputs
+}
+
+/** What any block computes for training is training's, also where it is yielded. */
+function roleOf(yielded: readonly (Variable | undefined)[], usual: Role): Role {
+  return yielded.map((value) => value?.role ?? usual).find((role) => role !== "forward") ?? usual
 }

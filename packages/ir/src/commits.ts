@@ -1,26 +1,44 @@
-// Writes of state: who may write what, and that several writers of one state build on each other.
+// Writes of state: who may write what, what a state is at a place of the program, and that several writers of one state build
+// on each other.
 
+import type { Block } from "./block.ts"
 import { sameShape } from "./dims.ts"
 import type { Operator } from "./operator.ts"
 import type { Program } from "./program.ts"
-import type { Variable } from "./variable.ts"
 import { refuseOperator } from "./refusal.ts"
+import { handedOut } from "./saves.ts"
+import type { Variable } from "./variable.ts"
+
+/** What each state that is written would be at the end of the step, as far as a block and those around it are built. */
+export function currentValues(block: Block): Map<Variable, Variable> {
+  const values = block.parent === null ? new Map<Variable, Variable>() : currentValues(block.parent)
+  for (const op of block.ops) {
+    for (const write of op.writes) {
+      const value = op.written(write)
+      if (value !== undefined) values.set(write.state, value)
+    }
+  }
+  return values
+}
 
 export function verifyCommits(program: Program): void {
   const writers = new Map<Variable, { op: Operator; value: Variable }>()
   for (const op of program.operators()) {
-    for (const { state, slot } of op.writes) {
+    for (const write of op.writes) {
+      const { state, slot, index } = write
       if (op.block.index > 0) refuseOperator(op, `it writes ${state.name}, but a sub-block must not write state`)
       if (!state.persistable) refuseOperator(op, `it writes ${state.name}, which is no state`)
-      const [value, ...others] = op.outputs[slot] ?? []
-      if (value === undefined || others.length > 0) {
-        return refuseOperator(op, `it writes ${state.name} from ${slot}, which is no output with one value`)
+      const value = op.written(write)
+      const isSole = index !== undefined || op.outputs[slot]?.length === 1
+      if (value === undefined || !isSole) {
+        const from = index === undefined ? slot : `${slot}[${index}]`
+        return refuseOperator(op, `it writes ${state.name} from ${from}, which is no output with one value`)
       }
       if (value.dtype !== state.dtype || !sameShape(value.shape, state.shape)) {
         refuseOperator(op, `it writes ${value.toString()} to ${state.toString()}; shape and dtype must be equal`)
       }
       const first = writers.get(state)
-      if (first !== undefined && !reads(op, first.value)) {
+      if (first !== undefined && !buildsOn(op, value, first.value)) {
         const notes = [String(first.op), String(op)]
         refuseOperator(
           op,
@@ -33,10 +51,17 @@ export function verifyCommits(program: Program): void {
   }
 }
 
-/** Whether an operator takes a value, directly or through the operators before it. */
-function reads(op: Operator, value: Variable): boolean {
-  const seen = new Set<Operator>([op])
-  const pending = op.inputList()
+/** Whether an operator makes its value of an earlier one; what branches yield, in each of them. */
+function buildsOn(op: Operator, value: Variable, earlier: Variable): boolean {
+  const yielded = handedOut(op).find(({ output }) => output === value)?.results ?? []
+  if (yielded.length === 0) return reads(op.inputList(), earlier)
+  return yielded.every(({ block, index }) => reads(block.results.slice(index, index + 1), earlier))
+}
+
+/** Whether one of these is a value, or computed from it. */
+function reads(variables: readonly Variable[], value: Variable): boolean {
+  const seen = new Set<Operator>()
+  const pending = [...variables]
   for (let input = pending.pop(); input !== undefined; input = pending.pop()) {
     if (input === value) return true
     const { producer } = input

@@ -1,5 +1,5 @@
 // Copies of programs: whole, for test, or pruned. Everything is rebuilt block by block; nothing is shared but records. What
-// operators save for gradients is left out of copies in which nothing reads it.
+// operators yield or save is left out of copies in which nothing reads it, and what their blocks captured for it.
 
 import type { Block } from "./block.ts"
 import type { Equality } from "./constraints.ts"
@@ -7,11 +7,13 @@ import { fail } from "./errors.ts"
 import { Operator, type StateWrite } from "./operator.ts"
 import type { Program } from "./program.ts"
 import type { OpRecord, Slots } from "./record.ts"
-import { withoutUnread } from "./saves.ts"
+import { capturesOf, type Needs } from "./needs.ts"
+import { handedOut, withoutUnread } from "./saves.ts"
 import { Parameter, Variable } from "./variable.ts"
 
 export interface CopyOptions {
-  keepOp?: (op: Operator) => boolean
+  /** What is copied; unless said, everything. */
+  needs?: Needs
   /** Of the variables that no kept operator uses: which stay. */
   keepVar?: (variable: Variable) => boolean
   /** Set `isTest` where an operator has it; drop what those and training's operators write, and training's name counts. */
@@ -23,28 +25,34 @@ export interface CopyOptions {
 
 /** Fills `target`, a new program. */
 export function copyProgram(source: Program, target: Program, options: CopyOptions = {}): Program {
-  const { keepOp = () => true, keepVar = () => true } = options
+  const { needs, keepVar = () => true } = options
+  const keepOp = (op: Operator) => needs === undefined || needs.ops.has(op)
   // What only a dropped block mentions is not used.
   const live = source.blocks.filter((block) => block.index === 0 || isLive(block, keepOp))
   const kept = new Map(live.map((block) => [block, block.ops.filter(keepOp)]))
   const used = new Set<Variable>()
   const outputs = new Map<Operator, Slots<Variable>>()
   const results = new Map<Block, readonly Variable[]>()
-  // Outer blocks come first: what the owner of a block does not hand out, nothing in the block needs to save.
+  // Outer blocks come first: what the owner of a block does not hand out, nothing in the block needs to compute.
   for (const [block, ops] of kept) {
-    const handedOut = results.get(block) ?? block.results
-    const read = new Set([...ops.flatMap((op) => op.inputList()), ...handedOut])
     for (const op of ops) {
-      const { saves } = op.record
-      const trimmed = withoutUnread(op, saves === undefined ? [] : [saves.slot], (variable) => {
-        return read.has(variable) || keepVar(variable)
-      })
+      const isRead = (variable: Variable) => needs === undefined || needs.variables.has(variable) || keepVar(variable)
+      const trimmed = withoutUnread(op, handedOut(op), isRead)
       outputs.set(op, trimmed.outputs)
       for (const inner of Object.values(op.blocks)) results.set(inner, trimmed.resultsOf(inner))
       const states = keptWrites(op, options).map(({ state }) => state)
       for (const variable of [...Object.values(trimmed.outputs).flat(), ...states]) used.add(variable)
     }
-    for (const variable of [...block.params, ...read]) used.add(variable)
+    for (const variable of [...block.params, ...(results.get(block) ?? block.results)]) used.add(variable)
+  }
+  const inputs = new Map<Operator, Slots<Variable>>()
+  // Inner blocks come first: what is captured is what is left in them.
+  for (const [, ops] of [...kept].reverse()) {
+    for (const op of ops) {
+      const read = inputsLeft(op, kept, inputs, results)
+      inputs.set(op, read)
+      for (const variable of Object.values(read).flat()) used.add(variable)
+    }
   }
   const variables = new Map<Variable, Variable>()
   const operators = new Map<Operator, Operator>()
@@ -67,12 +75,12 @@ export function copyProgram(source: Program, target: Program, options: CopyOptio
       const { record, equalities } = options.resolve?.(op) ?? op
       const init = {
         record,
-        inputs: mapSlots(op.inputs),
+        inputs: mapSlots(inputs.get(op) ?? op.inputs),
         attrs: takesTest(op, options) ? { ...op.attrs, isTest: true } : op.attrs,
         blocks: Object.fromEntries(
           Object.entries(op.blocks).map(([name, inner]) => [name, blocks.get(inner) ?? inner]),
         ),
-        writes: keptWrites(op, options).map(({ state, slot }) => ({ state: lookUp(state), slot })),
+        writes: keptWrites(op, options).map((write) => moved(write, op, outputs.get(op) ?? op.outputs, lookUp)),
         role: op.role,
         derivedFrom: null,
         scope: op.scope,
@@ -98,8 +106,52 @@ function takesTest(op: Operator, options: CopyOptions): boolean {
 }
 
 function keptWrites(op: Operator, options: CopyOptions): readonly StateWrite[] {
-  const isTraining = options.forTest === true && op.role !== "forward"
-  return options.dropWrites === true || isTraining || takesTest(op, options) ? [] : op.writes
+  if (options.dropWrites === true) return []
+  return options.forTest === true ? op.writes.filter((write) => isForTest(op.written(write), options)) : op.writes
+}
+
+/** Whether a new value of state is no matter of training: what branches yield, as soon as one of them makes such a value. */
+function isForTest(value: Variable | undefined, options: CopyOptions): boolean {
+  if (value === undefined || value.role !== "forward" || value.producer === null) return false
+  const { producer } = value
+  const yielded = handedOut(producer).find(({ output }) => output === value)?.results ?? []
+  if (yielded.length > 0) return yielded.some(({ block, index }) => isForTest(block.results[index], options))
+  return producer.role === "forward" && !takesTest(producer, options)
+}
+
+/** A write from its value's place in a list of which some may have left. */
+function moved(
+  write: StateWrite,
+  op: Operator,
+  outputs: Slots<Variable>,
+  lookUp: (variable: Variable) => Variable,
+): StateWrite {
+  const state = lookUp(write.state)
+  const value = op.written(write)
+  if (write.index === undefined || value === undefined) return { ...write, state }
+  return { ...write, state, index: outputs[write.slot]?.indexOf(value) }
+}
+
+/** An operator's inputs without what nothing in its blocks captures any more. */
+function inputsLeft(
+  op: Operator,
+  kept: ReadonlyMap<Block, readonly Operator[]>,
+  inputs: ReadonlyMap<Operator, Slots<Variable>>,
+  results: ReadonlyMap<Block, readonly Variable[]>,
+): Slots<Variable> {
+  const { captures } = op.record
+  const blocks = Object.values(op.blocks)
+  const isWhole = (block: Block) =>
+    kept.get(block)?.length === block.ops.length &&
+    results.get(block)?.length === block.results.length &&
+    block.ops.every((inner) => inputs.get(inner) === inner.inputs)
+  if (captures === undefined || blocks.every(isWhole)) return op.inputs
+  const left = capturesOf(
+    blocks,
+    (inner) => Object.values(inputs.get(inner) ?? inner.inputs).flat(),
+    (block) => ({ ops: [...(kept.get(block) ?? [])], results: results.get(block) ?? block.results }),
+  )
+  return { ...op.inputs, [captures]: left }
 }
 
 function isLive(block: Block, keepOp: (op: Operator) => boolean): boolean {

@@ -62,6 +62,13 @@ export interface ParameterJson {
   initializer?: string
 }
 
+export interface WriteJson {
+  state: string
+  slot: string
+  /** The place in a list. */
+  index?: number
+}
+
 export interface OperatorJson {
   op: string
   /** The version of the op's record, if it is not 1. */
@@ -72,7 +79,7 @@ export interface OperatorJson {
   attrs: Record<string, AttrJson>
   /** Name → block index. */
   blocks?: Record<string, number>
-  writes?: { state: string; slot: string }[]
+  writes?: WriteJson[]
   role?: Role
   isLoss?: true
   /** Block index and position of the forward operator. */
@@ -139,7 +146,11 @@ function operatorJson(op: Operator, positions: ReadonlyMap<Operator, [number, nu
   const { record, role, isLoss, scope } = op
   const derivedFrom = op.derivedFrom === null ? undefined : positions.get(op.derivedFrom)
   const blocks = Object.entries(op.blocks).map(([name, block]) => [name, block.index] as const)
-  const writes = op.writes.map(({ state, slot }) => ({ state: state.name, slot }))
+  const writes = op.writes.map(({ state, slot, index }) => ({
+    state: state.name,
+    slot,
+    ...(index !== undefined && { index }),
+  }))
   const equalities = op.equalities.map(({ left, right }): [DimJson, DimJson] => [dimJson(left), dimJson(right)])
   return {
     op: record.name,

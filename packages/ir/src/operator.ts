@@ -14,6 +14,8 @@ export type Role = (typeof roles)[number]
 export interface StateWrite {
   readonly state: Variable
   readonly slot: string
+  /** The place in an output list; 0 unless said. */
+  readonly index?: number | undefined
 }
 
 export interface OperatorInit {
@@ -37,7 +39,6 @@ export class Operator {
   position = -1
   readonly attrs: Attrs
   readonly blocks: Readonly<Record<string, Block>>
-  readonly writes: readonly StateWrite[]
   readonly role: Role
   /** Name scope, for people and pictures: "encoder/layer_0". */
   readonly scope: string
@@ -46,6 +47,7 @@ export class Operator {
   readonly equalities: readonly Equality[]
   #inputs: Slots<Variable>
   #outputs: Slots<Variable>
+  #writes: readonly StateWrite[]
   #derivedFrom: Operator | null
   #isLoss = false
 
@@ -57,7 +59,7 @@ export class Operator {
     this.#outputs = Object.freeze(outputs)
     this.attrs = Object.freeze(init.attrs)
     this.blocks = Object.freeze(init.blocks)
-    this.writes = Object.freeze(init.writes)
+    this.#writes = Object.freeze(init.writes)
     this.role = init.role
     this.#derivedFrom = init.derivedFrom
     this.scope = init.scope
@@ -104,6 +106,25 @@ export class Operator {
 
   get outputs(): Slots<Variable> {
     return this.#outputs
+  }
+
+  get writes(): readonly StateWrite[] {
+    return this.#writes
+  }
+
+  /** The value that a write takes. */
+  written({ slot, index = 0 }: StateWrite): Variable | undefined {
+    return this.#outputs[slot]?.[index]
+  }
+
+  /** @internal of an operator in a sub-block: the owner of the block writes in its place */
+  handOverWrites(): readonly StateWrite[] {
+    const before = this.#writes
+    this.#writes = Object.freeze([])
+    this.block.program.changed(() => {
+      this.#writes = before
+    })
+    return before
   }
 
   /** @internal adds variables to an output list: see `extendOutputs` */

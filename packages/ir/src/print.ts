@@ -9,7 +9,7 @@
 //
 // One line per variable without a producer and per operator; what has its default value is left out. "-- role" opens a
 // part. A sole output is in slot z; all others are written (mean: a : float32[], parts: [b : …, c : …]) = ….
-// State has stopGradient=true unless said, as data has. "param" declares what the owner of a block gives a value.
+// What is written from a list says its place: writes={zs[1]: w}. State has stopGradient=true unless said, as data has. "param" declares what the owner of a block gives a value.
 
 import type { Block } from "./block.ts"
 import { briefText } from "./brief.ts"
@@ -171,8 +171,11 @@ function operatorFlags(op: Operator, positions: Sheet["positions"]): string[] {
 
 function writesText(op: Operator): string {
   const [first, ...others] = op.writes
-  if (first !== undefined && others.length === 0 && op.record.outputs.length === 1) return nameText(first.state.name)
-  return `{${op.writes.map(({ slot, state }) => `${nameText(slot)}: ${nameText(state.name)}`).join(", ")}}`
+  const isPlain = first !== undefined && first.index === undefined && others.length === 0
+  if (isPlain && op.record.outputs.length === 1) return nameText(first.state.name)
+  const place = (index: number | undefined) => (index === undefined ? "" : `[${index}]`)
+  const entries = op.writes.map(({ slot, index, state }) => `${nameText(slot)}${place(index)}: ${nameText(state.name)}`)
+  return `{${entries.join(", ")}}`
 }
 
 /** An operator is named by its first output, or, without one, by block and position. */

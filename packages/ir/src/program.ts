@@ -2,10 +2,11 @@
 // Every change goes through `changed`, which bumps the mutation counter and, inside a transaction, records its undo.
 
 import { Block } from "./block.ts"
-import { type CopyOptions, copyProgram } from "./copy.ts"
+import { copyProgram } from "./copy.ts"
 import { type Dim, symbol } from "./dims.ts"
 import { fail } from "./errors.ts"
 import { programToJson, type ProgramJson } from "./json.ts"
+import { needsOf } from "./needs.ts"
 import type { Operator, Role } from "./operator.ts"
 import { fullText } from "./print.ts"
 import { readProgram } from "./reader.ts"
@@ -240,13 +241,10 @@ export class Program {
    * dropped), equal whether taken before or after `minimize`.
    */
   clone(options: { forTest?: boolean } = {}): Program {
-    const needed = neededOperators([...this.operators()].filter((op) => op.role === "forward"))
-    const test: CopyOptions = {
-      keepOp: (op) => needed.has(op),
-      keepVar: (variable) => variable.role === "forward",
-      forTest: true,
-    }
-    return copyProgram(this, new Program(), options.forTest === true ? test : {})
+    if (options.forTest !== true) return copyProgram(this, new Program())
+    const keepVar = ({ role }: Variable) => role === "forward"
+    const forward = [...this.operators()].filter((op) => op.role === "forward")
+    return copyProgram(this, new Program(), { needs: needsOf(forward, [], keepVar), keepVar, forTest: true })
   }
 
   /** A copy with only the operators that the targets need. State writes are dropped. */
@@ -255,12 +253,8 @@ export class Program {
       typeof targets === "string" || targets instanceof Variable ? [targets] : targets
     // As with fetches, a variable of the program this is a clone of stands for the variable of its name.
     const variables = list.map((target) => this.globalBlock().var(typeof target === "string" ? target : target.name))
-    const needed = neededOperators(variables.map((variable) => variable.producer))
-    return copyProgram(this, new Program(), {
-      keepOp: (op) => op.block.index > 0 || needed.has(op),
-      keepVar: (variable) => variables.includes(variable),
-      dropWrites: true,
-    })
+    const keepVar = (variable: Variable) => variables.includes(variable)
+    return copyProgram(this, new Program(), { needs: needsOf([], variables, keepVar), keepVar, dropWrites: true })
   }
 
   toString(): string {
@@ -275,18 +269,4 @@ export class Program {
   static fromJSON(json: unknown): Program {
     return readProgram(json, new Program())
   }
-}
-
-/** The operators themselves and all that they, and the results of their blocks, are computed from. */
-function neededOperators(targets: readonly (Operator | null)[]): Set<Operator> {
-  const needed = new Set<Operator>()
-  const pending = [...targets]
-  while (pending.length > 0) {
-    const op = pending.pop()
-    if (op === undefined || op === null || needed.has(op)) continue
-    needed.add(op)
-    const results = Object.values(op.blocks).flatMap((block) => block.results)
-    for (const input of [...op.inputList(), ...results]) pending.push(input.producer)
-  }
-  return needed
 }

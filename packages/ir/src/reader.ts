@@ -125,7 +125,7 @@ function makeOperator(
     inputs: slotsOf(json.inputs, find),
     attrs: Object.fromEntries(Object.entries(json.attrs).map(([name, value]) => [name, decodeAttr(value)])),
     blocks: Object.fromEntries(inner),
-    writes: (json.writes ?? []).map(({ state, slot }) => ({ state: find(state), slot })),
+    writes: (json.writes ?? []).map((write) => ({ ...write, state: find(write.state) })),
     role: json.role ?? "forward",
     derivedFrom: null,
     scope: json.scope ?? "",

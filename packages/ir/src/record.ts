@@ -68,6 +68,10 @@ export interface OpRecord {
   readonly saves?:
     | { readonly slot: string; readonly block: string; readonly before?: readonly string[] | undefined }
     | undefined
+  /** An output list whose entries are, place by place, the results of that block which ran: all blocks have as many. */
+  readonly yields?: string | undefined
+  /** The input list of what its blocks, and blocks inside them, read from outside. */
+  readonly captures?: string | undefined
   /** Set on the placeholder of an operator read from a file whose record is not attached yet. */
   readonly unresolved?: true
   inferTypes(inputs: Readonly<Record<string, unknown>>, attrs: Attrs, context: InferContext): TypeBySlot

@@ -121,11 +121,14 @@ function checkProducers(program: ProgramJson, entries: ReadonlyMap<string, Entry
 function checkLinks(program: ProgramJson, entries: ReadonlyMap<string, Entry>, refuse: Refuse): void {
   const origins = new Map<string, string>()
   for (const { op, path } of operators(program)) {
-    for (const [index, { state, slot }] of (op.writes ?? []).entries()) {
-      const at = `${path}.writes[${index}]`
+    for (const [position, { state, slot, index }] of (op.writes ?? []).entries()) {
+      const at = `${path}.writes[${position}]`
       if (!find(entries, state, `${at}.state`, refuse).persistable)
         refuse(`${at}.state`, `names "${state}", which is no state`)
-      if (!Object.hasOwn(op.outputs, slot)) refuse(`${at}.slot`, `names "${slot}", which is no output with one value`)
+      if (index === undefined && !Object.hasOwn(op.outputs, slot))
+        refuse(`${at}.slot`, `names "${slot}", which is no output with one value`)
+      if (index !== undefined && op.outputs[`...${slot}`]?.[index] === undefined)
+        refuse(`${at}.index`, `names place ${index} of "${slot}", where no value is handed out`)
     }
     if (op.derivedFrom === undefined) continue
     const [block, position] = op.derivedFrom

@@ -13,6 +13,7 @@ import {
   type ParameterJson,
   type ProgramJson,
   type VariableJson,
+  type WriteJson,
 } from "./json.ts"
 import { roles } from "./operator.ts"
 
@@ -139,9 +140,13 @@ function readOperator(op: Field): OperatorJson {
   }
 }
 
-function readWrite(write: Field): { state: string; slot: string } {
-  write.keys(["state", "slot"])
-  return { state: write.at("state").name(), slot: write.at("slot").name() }
+function readWrite(write: Field): WriteJson {
+  write.keys(["state", "slot"], ["index"])
+  return {
+    state: write.at("state").name(),
+    slot: write.at("slot").name(),
+    ...write.optional("index", (index) => index.integer()),
+  }
 }
 
 function readEquality(equality: Field): [DimJson, DimJson] {

@@ -4,7 +4,7 @@ import { encodeNumber } from "./attributes.ts"
 import type { Cursor } from "./cursor.ts"
 import { type DType, dtypes, isDType } from "./dtype.ts"
 import { nearest } from "./errors.ts"
-import type { DimJson, OperatorJson, ParameterJson, VariableJson } from "./json.ts"
+import type { DimJson, OperatorJson, ParameterJson, VariableJson, WriteJson } from "./json.ts"
 import { soleSlot } from "./literal.ts"
 import { type Role, roles } from "./operator.ts"
 
@@ -141,10 +141,17 @@ function readOperatorFlag(line: Cursor, result: OperatorLine, key: string): bool
   return true
 }
 
-function readWrites(line: Cursor, { outputs }: OperatorJson): { state: string; slot: string }[] {
-  if (line.sees("{")) return line.entries(() => line.name()).map(([slot, state]) => ({ state, slot }))
+function readWrites(line: Cursor, { outputs }: OperatorJson): WriteJson[] {
+  if (line.sees("{")) return line.list("{", "}", () => readWrite(line))
   const [slot = ""] = Object.keys(outputs)
   return [{ state: line.name(), slot }]
+}
+
+function readWrite(line: Cursor): WriteJson {
+  const slot = line.name()
+  const [index] = line.sees("[") ? line.list("[", "]", () => line.integer()) : []
+  line.expect(":")
+  return { state: line.name(), slot, ...(index !== undefined && { index }) }
 }
 
 function readPosition(line: Cursor): [number, number] {

@@ -2,7 +2,9 @@
 
 import {
   type Block,
+  capturesOf,
   compareDims,
+  currentValues,
   describeValue,
   fail,
   formatShape,
@@ -21,7 +23,6 @@ import { equal } from "./comparison.ts"
 import {
   type Answer,
   buildBlock,
-  capturesOf,
   checkBlock,
   inForm,
   lines,
@@ -29,6 +30,7 @@ import {
   requireFunction,
   requireVariable,
   type Results,
+  yieldStates,
 } from "./control.ts"
 import { primitive } from "./define.ts"
 import { describe } from "./describe.ts"
@@ -143,20 +145,32 @@ function decide<T extends Answer>(above: Caller, pred: Variable, trueFn: () => T
     const checked = (made: unknown, what: string) => builtBy(above, "cond", () => listOf(made, what))
     const yes = buildBlock(program, () => checked((answer = trueFn()), "the true branch"))
     const no = buildBlock(program, () => checked(falseFn(), "the false branch"))
-    return builtBy(above, "cond", () => inForm(answer as T, choose(pred, yes, no)))
+    return builtBy(above, "cond", () => {
+      for (const block of [yes, no]) checkBlock(block, "a branch")
+      const { length } = yes.results
+      sameCount(yes.results, no.results)
+      const states = yieldStates([yes, no], currentValues(program.currentBlock()))
+      return inForm(answer as T, choose(pred, yes, no, states).slice(0, length))
+    })
   })
 }
 
-function choose(condition: Variable, yes: Block, no: Block): readonly Variable[] {
-  for (const block of [yes, no]) checkBlock(block, "a branch")
+function choose(
+  condition: Variable,
+  yes: Block,
+  no: Block,
+  states: readonly (Variable | null)[] = [],
+): readonly Variable[] {
   const inputs = { condition, captures: capturesOf([yes, no]) }
-  return emit(condOp, inputs, {}, cond, { blocks: { yes, no }, program: condition.program }).zs
+  return emit(condOp, inputs, {}, cond, { blocks: { yes, no }, program: condition.program, writes: { zs: states } }).zs
 }
 
 export const condOp = /*#__PURE__*/ primitive({
   name: "cond",
   inputs: { condition: "index", captures: "tensors" },
   outputs: ["...zs"],
+  yields: "zs",
+  captures: "captures",
   infer: ({ condition }, _attrs, { blocks }) => {
     requireTruth("pred", condition)
     return { zs: sameResults(blocks["yes"]?.results ?? [], blocks["no"]?.results ?? []) }
@@ -187,14 +201,17 @@ export function requireTruth(name: string, { shape, dtype }: TensorType): void {
   }
 }
 
+function sameCount(yes: readonly Variable[], no: readonly Variable[]): void {
+  if (yes.length === no.length) return
+  fail("CF_SHAPE_MISMATCH", `the true branch answers ${yes.length} variables, the false branch ${no.length}`, {
+    notes: [...lines("true branch", yes), ...lines("false branch", no)],
+    fix: "both branches must answer as many variables of the same shapes and dtypes",
+  })
+}
+
 function sameResults(yes: readonly Variable[], no: readonly Variable[]): TensorType[] {
+  sameCount(yes, no)
   const notes = [...lines("true branch", yes), ...lines("false branch", no)]
-  if (yes.length !== no.length) {
-    fail("CF_SHAPE_MISMATCH", `the true branch answers ${yes.length} variables, the false branch ${no.length}`, {
-      notes,
-      fix: "both branches must answer as many variables of the same shapes and dtypes",
-    })
-  }
   return yes.map((y, i) => {
     const n = no[i] ?? y
     const why = `result ${i} is ${y.type} in the true branch and ${n.type} in the false branch`

@@ -9,17 +9,6 @@ export function buildBlock(program: Program, body: (block: Block) => readonly Va
   return block
 }
 
-/** Variables from outside that blocks, or blocks inside them, read or hand out, each once. */
-export function capturesOf(blocks: readonly Block[]): Variable[] {
-  const found = new Set<Variable>()
-  for (const block of blocks) {
-    // An operator lists what its own blocks read among its inputs.
-    const read = [...block.ops.flatMap((op) => op.inputList()), ...block.results]
-    for (const variable of read) if (variable.block !== block) found.add(variable)
-  }
-  return [...found]
-}
-
 /** What depends differentiably on one of these in a block, themselves included. */
 export function dependents(block: Block, sources: readonly Variable[]): ReadonlySet<Variable> {
   const found = new Set(sources)
@@ -34,7 +23,7 @@ export function dependents(block: Block, sources: readonly Variable[]): Readonly
   return found
 }
 
-/** Refuses what a function of the user's built but no sub-block may hold; `what` is "a branch", "the body of a loop". */
+/** Refuses what a function of the user's answers but no sub-block may hand out; `what` is "a branch", "the body". */
 export function checkBlock(block: Block, what: string): void {
   for (const result of block.results) {
     if (result.program !== block.program) {
@@ -49,14 +38,44 @@ export function checkBlock(block: Block, what: string): void {
       })
     }
   }
+}
+
+/** In a loop nothing is written besides: it would have to hand the new value on from run to run. */
+export function checkLoopBlock(block: Block, what: string): void {
+  checkBlock(block, what)
   for (const op of block.ops) {
     const [write] = op.writes
     if (write === undefined) continue
-    fail("CF_BAD_ARGUMENT", `${what} writes the state ${write.state.name}, which only the global block may`, {
+    fail("CF_BAD_ARGUMENT", `${what} writes the state ${write.state.name}, but a loop hands on only what it carries`, {
       notes: [`${op.type} built at ${op.site}`],
-      fix: "answer the new value, and write it outside",
+      fix: `carry ${write.state.name}, let the body answer its next value, and write the last one after the loop`,
     })
   }
+}
+
+/**
+ * Takes writes of state out of branches: every branch yields every state that one of them writes, with its last value in it or
+ * the one from before, so that the owner can write. Answers, for each result, the state that takes it.
+ */
+export function yieldStates(blocks: readonly Block[], before: ReadonlyMap<Variable, Variable>): (Variable | null)[] {
+  const written = blocks.map((block) => {
+    const values = new Map<Variable, Variable>()
+    for (const op of block.ops) {
+      for (const write of op.handOverWrites()) {
+        const value = op.written(write)
+        if (value !== undefined) values.set(write.state, value)
+      }
+    }
+    return values
+  })
+  const states = [...new Set(written.flatMap((values) => [...values.keys()]))]
+  if (states.length === 0) return []
+  const taken = blocks[0]?.results.map(() => null) ?? []
+  blocks.forEach((block, i) => {
+    const yielded = states.map((state) => written[i]?.get(state) ?? before.get(state) ?? state)
+    block.setResults([...block.results, ...yielded])
+  })
+  return [...taken, ...states]
 }
 
 /** Refuses what is no variable. */

@@ -221,6 +221,10 @@ interface Definition<N extends string, I extends InputSignature, O extends Outpu
     readonly block: string
     readonly before?: readonly ListName<O[number]>[]
   }
+  /** An output list whose entries are, place by place, the results of that block which ran. */
+  yields?: ListName<O[number]>
+  /** The input list of what its blocks read from outside. */
+  captures?: keyof I & string
   infer: (inputs: InputsOf<I, TensorType>, attrs: AttrsOf<A>, context: InferContext) => OutputsOf<O, TensorType>
   grad: GradRule<I, O, A> | NoRule
 }
@@ -290,6 +294,8 @@ function finish<
     attrs: def.attrs ?? ({} as A),
     writes: { ...def.writes } as Record<string, string>,
     saves: def.saves,
+    yields: def.yields,
+    captures: def.captures,
     // The casts below are the price of typed rules: engines hold ops of all signatures in one list and call them with what
     // the same signature, read at run time, says is there.
     inferTypes: def.infer as unknown as (inputs: object, attrs: object, context: InferContext) => TypeBySlot,

@@ -4,8 +4,8 @@ import { appendOperator, type Block, type Program, unwrapOutputs, type Variable 
 import type { AttrsOf, InputsOf, Op, OutputsOf } from "./define.ts"
 
 export interface EmitOptions {
-  /** Output slot → state that takes its value when the step is committed. */
-  writes?: Readonly<Record<string, Variable>>
+  /** Output slot → state that takes its value when the step is committed; for a list one entry per place. */
+  writes?: Readonly<Record<string, Variable | readonly (Variable | null)[]>>
   /** Output slot → name. */
   names?: Readonly<Record<string, string>>
   suffix?: string

@@ -6,6 +6,7 @@ import {
   type Block,
   type Dim,
   fail,
+  handedOut,
   isList,
   type LoweredBlock,
   type LoweredConstraint,
@@ -70,11 +71,12 @@ class Lowering {
     const block = this.#program.globalBlock()
     const live = liveOperators(block, fetches)
     for (const name of fetches) this.#read.add(block.var(name))
+    const written = lastWrites(live)
+    for (const { value } of written) this.#read.add(value)
     this.#noteReads(live)
     // All data variables take part: an unneeded feed still binds symbols.
     for (const variable of block.vars.values()) if (variable.isData) this.#id(variable)
     const ops = live.flatMap((op) => this.#lower(op))
-    const written = lastWrites(live)
     if (this.#randomStep !== null) ops.push(...this.#advance(this.#randomStep, written))
     for (const write of written) ops.push(...this.#separate(write))
     for (const name of fetches) ops.push(...this.#keepOld(block.var(name), written))
@@ -134,7 +136,9 @@ class Lowering {
       Object.fromEntries(
         Object.entries(variables).map(([slot, list]) => [slot, list.map((variable) => this.#id(variable))]),
       )
-    const { outputs, resultsOf } = withoutUnread(op, stackSlots(op), (variable) => this.#read.has(variable))
+    const { outputs, resultsOf } = withoutUnread(op, handedOut(op, { withBefore: true }), (variable) =>
+      this.#read.has(variable),
+    )
     const blocks = Object.entries(op.blocks).map(
       ([name, inner]) => [name, this.#lowerBlock(inner, resultsOf(inner))] as const,
     )
@@ -260,17 +264,12 @@ function operatorsFor(block: Block, roots: readonly (Operator | null)[]): Operat
 function lastWrites(ops: readonly Operator[]): Written[] {
   const last = new Map<Variable, Variable>()
   for (const op of ops) {
-    for (const { state, slot } of op.writes) {
-      const value = op.outputs[slot]?.[0]
-      if (value !== undefined) last.set(state, value)
+    for (const write of op.writes) {
+      const value = op.written(write)
+      if (value !== undefined) last.set(write.state, value)
     }
   }
   return [...last].map(([state, value]) => ({ state, value }))
-}
-
-/** Output lists of which a plan leaves out what nothing reads. */
-function stackSlots({ record: { saves } }: Operator): readonly string[] {
-  return saves === undefined ? [] : [...(saves.before ?? []), saves.slot]
 }
 
 /** A draw without a seed of its own takes the program's. */

@@ -5,6 +5,7 @@
 import {
   type Block,
   type Dim,
+  capturesOf,
   extendOutputs,
   fail,
   isFloat,
@@ -13,7 +14,7 @@ import {
   type Variable,
 } from "@counterflow/ir"
 import { add } from "./arithmetic.ts"
-import { capturesOf, dependents } from "./control.ts"
+import { dependents } from "./control.ts"
 import { openLoop } from "./control-loop.ts"
 import { fillConstant } from "./creation.ts"
 import type { GradContext } from "./define.ts"

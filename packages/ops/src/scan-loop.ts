@@ -4,9 +4,9 @@
 //   body   parameters  index, carry…, slice…        results  next carry…, y…, saved…
 //   scan   inputs      init…, xs…, captures…        outputs  last carry…, stacked ys…, stacked saved…
 
-import { type Dim, fail, formatDim, type Program, site, unifyDims, type Variable } from "@counterflow/ir"
+import { capturesOf, type Dim, fail, formatDim, type Program, site, unifyDims, type Variable } from "@counterflow/ir"
 import { add, mul } from "./arithmetic.ts"
-import { type Answer, capturesOf, checkBlock, inForm, listOf, requireFunction, type Results } from "./control.ts"
+import { type Answer, checkLoopBlock, inForm, listOf, requireFunction, type Results } from "./control.ts"
 import { checkCarry, handOn, indexType, inside, type Loop, openLoop, requireType, sliceOf } from "./control-loop.ts"
 import { primitive } from "./define.ts"
 import { describe } from "./describe.ts"
@@ -107,7 +107,7 @@ export function closeScan(
   const { block } = loop
   const { program } = block
   block.setResults([...handOn(loop, next), ...ys])
-  checkBlock(block, "the body")
+  checkLoopBlock(block, "the body")
   const inputs = { init, xs, captures: capturesOf([block]), count }
   return emit(scanOp, inputs, { length, reverse, ys: ys.length }, scan, { blocks: { body: block }, program })
 }
@@ -118,6 +118,7 @@ export const scanOp = /*#__PURE__*/ primitive({
   outputs: ["...carry", "...ys", "...saved"],
   attrs: { length: "dim", reverse: "bool", ys: "int" },
   saves: { slot: "saved", block: "body", before: ["ys"] },
+  captures: "captures",
   infer: ({ init, xs, count }, { length, ys }, { blocks }) => {
     const { params = [], results = [] } = blocks["body"] ?? {}
     const [index, ...given] = params

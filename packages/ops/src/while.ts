@@ -5,11 +5,11 @@
 //   body        parameters  index, carry…     results  next carry…, saved…
 //   whileLoop   inputs      init…, captures…  outputs  last carry…, trips, stacked saved…
 
-import { describeValue, fail, type Program, site, type Variable } from "@counterflow/ir"
+import { capturesOf, describeValue, fail, type Program, site, type Variable } from "@counterflow/ir"
 import { add, mul } from "./arithmetic.ts"
 import { requireTruth } from "./branch.ts"
 import { less } from "./comparison.ts"
-import { capturesOf, checkBlock, inForm, listOf, requireFunction } from "./control.ts"
+import { checkLoopBlock, inForm, listOf, requireFunction } from "./control.ts"
 import { checkCarry, handOn, indexType, inside, openLoop, requireType } from "./control-loop.ts"
 import { primitive } from "./define.ts"
 import { describe } from "./describe.ts"
@@ -54,8 +54,8 @@ export function whileLoop<const V extends readonly Variable[]>(
     return builtBy(whileLoop, "whileLoop", () => {
       test.block.setResults(listOf(truth, "cond"))
       loop.block.setResults(handOn(loop, listOf(next, "body")))
-      checkBlock(test.block, "the condition")
-      checkBlock(loop.block, "the body")
+      checkLoopBlock(test.block, "the condition")
+      checkLoopBlock(loop.block, "the body")
       const blocks = { condition: test.block, body: loop.block }
       const inputs = { init, captures: capturesOf([test.block, loop.block]) }
       return form(emit(whileLoopOp, inputs, { maxTrips }, whileLoop, { blocks, program }).carry)
@@ -91,6 +91,7 @@ export const whileLoopOp = /*#__PURE__*/ primitive({
   outputs: ["...carry", "trips", "...saved"],
   attrs: { maxTrips: "int?" },
   saves: { slot: "saved", block: "body" },
+  captures: "captures",
   infer: ({ init }, { maxTrips }, { blocks: { condition, body } }) => {
     if (maxTrips !== null && (!Number.isSafeInteger(maxTrips) || maxTrips < 0)) {
       fail("CF_BAD_ATTRIBUTE", `maxTrips must be a number of runs, got ${describeValue(maxTrips)}`)

@@ -4,6 +4,7 @@
 import { appendBackward, type BackwardCallback, type ParamGrad } from "@counterflow/autodiff"
 import {
   appendOperator,
+  currentValues,
   describeValue,
   fail,
   isFloat,
@@ -115,7 +116,8 @@ export class Optimizer {
       checkOptions(this.#rule.name, options, ["startupProgram"])
       const main = checkPairs(paramGrads)
       const startup = this.#startupOf(main, options.startupProgram)
-      const position = { block: main.globalBlock(), role: "optimize", derivedFrom: null, stem: null } as const
+      // In a branch the updates stand in it, and what owns the branch writes the states.
+      const position = { role: "optimize", derivedFrom: null, stem: null } as const
       return withStartup(main, startup, () => main.within(position, () => this.#update(paramGrads, main, startup)))
     })
   }
@@ -127,7 +129,7 @@ export class Optimizer {
     const [first] = penalized
     if (first === undefined) return []
     const rates = new RateTable(this.#rate(main, startup, first[0]))
-    const written = lastWritten(main)
+    const written = currentValues(main.currentBlock())
     return penalized.map(([param, grad]) => {
       const { op, attrs, states } = this.#rule
       const rate = rates.of(param.dtype, param instanceof Parameter ? param.learningRate : 1)
@@ -216,16 +218,4 @@ function checkPairs(paramGrads: readonly ParamGrad[]): Program {
     seen.add(param)
   }
   return first[0].program
-}
-
-/** What each state will be at the end of the step, as far as the program is built. */
-function lastWritten(main: Program): Map<Variable, Variable> {
-  const values = new Map<Variable, Variable>()
-  for (const op of main.globalBlock().ops) {
-    for (const { state, slot } of op.writes) {
-      const value = op.outputs[slot]?.[0]
-      if (value !== undefined) values.set(state, value)
-    }
-  }
-  return values
 }

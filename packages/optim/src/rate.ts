@@ -34,8 +34,9 @@ export function rateIn(main: Program, startup: Program, rate: LearningRate, like
     const name = main.uniqueName("learning_rate")
     return createState({ name, shape: [], dtype: like.dtype, value: rate, main, startup })
   }
-  const variable =
-    rate instanceof Variable ? rate : programGuard(main, startup, () => main.within({ role: "schedule" }, rate))
+  // Made once for all branches, so outside of them: a schedule advances with the step, whichever branch is taken.
+  const position = { block: main.globalBlock(), role: "schedule" } as const
+  const variable = rate instanceof Variable ? rate : programGuard(main, startup, () => main.within(position, rate))
   if (variable.program !== main) {
     fail("CF_FOREIGN_VARIABLE", `the learning rate ${variable.name} belongs to another program than the loss`, {
       op,

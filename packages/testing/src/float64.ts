@@ -128,7 +128,7 @@ class Copying {
     const outputs = Object.fromEntries(
       outputSlots(record).map(({ slot }) => [slot, this.#outputs(op.outputs[slot] ?? [], slot, types)]),
     )
-    const writes = op.writes.map(({ state, slot }) => ({ state: this.#now(state), slot }))
+    const writes = op.writes.map((write) => ({ ...write, state: this.#now(write.state) }))
     const init = { record, inputs, attrs, blocks, writes, role, derivedFrom: null, scope, site, equalities }
     const made = new Operator(block, init, outputs)
     made.isLoss = op.isLoss

@@ -72,10 +72,10 @@ describe("refusals", () => {
         }),
       ),
     ).toMatchInlineSnapshot(`
-      "CounterflowError: CF_BAD_ARGUMENT  scan: the body writes the state w, which only the global block may
+      "CounterflowError: CF_BAD_ARGUMENT  scan: the body writes the state w, but a loop hands on only what it carries
           write built at LINE
         this scan was built at LINE
-        fix: answer the new value, and write it outside"
+        fix: carry w, let the body answer its next value, and write the last one after the loop"
     `)
   })
 
