@@ -1,7 +1,6 @@
 // Phase 4: operators that nobody reads are left out, unless they may refuse what they read.
 
-import { canFail } from "./7-memory.ts"
-import { type BoundBlock, type BoundOp, type BoundProgram, idsOf } from "./bound.ts"
+import { type BoundBlock, type BoundOp, type BoundProgram, canFail, idsOf } from "./bound.ts"
 
 /** The same program without the operators whose results nobody needs. What a pass replaced goes away here. */
 export function withoutUnread(program: BoundProgram): BoundProgram {

@@ -2,8 +2,9 @@
 // their positions in the program; buffers are variables with the views of them.
 
 import type { VarId } from "@counterflow/ir"
-import { aliasRoots, canFail, type MemoryModel, readBy, statesInPlace, storedBytes } from "./7-memory.ts"
-import { allOps, type BoundOp, type BoundProgram, idsOf } from "./bound.ts"
+import { statesInPlace } from "./7-inplace.ts"
+import { aliasRoots, type MemoryModel, storedBytes } from "./7-memory.ts"
+import { allOps, type BoundOp, type BoundProgram, canFail, idsOf, readBy } from "./bound.ts"
 
 export interface Graph {
   readonly size: number
@@ -73,7 +74,7 @@ export function graphOf(program: BoundProgram, model: MemoryModel): Graph {
     for (const id of outputs) buffers.add(bufferOf(id))
     touched.push([...buffers])
     made.push(outputs.filter((id) => bufferOf(id) === id))
-    scratch.push(scratchOf(op, program, model))
+    scratch.push(scratchOf(op, program, model, bytes))
   })
   const commits = new Map<number, number[]>()
   program.commits.forEach(({ value }, index) => {
@@ -85,12 +86,12 @@ export function graphOf(program: BoundProgram, model: MemoryModel): Graph {
   return { size: ops.length, before, behind, touched, made, bytes, scratch, kept, given: [...given], commits }
 }
 
-function scratchOf(op: BoundOp, { vars }: BoundProgram, model: MemoryModel): number {
+function scratchOf(op: BoundOp, { vars }: BoundProgram, model: MemoryModel, bytes: Float64Array): number {
   let total = model.workspaceBytes(op, vars)
   for (const block of Object.values(op.blocks)) {
     for (const inner of allOps(block)) {
       total += model.workspaceBytes(inner, vars)
-      for (const id of idsOf(inner.outputs)) total += vars[id] === undefined ? 0 : storedBytes(vars[id], model)
+      for (const id of idsOf(inner.outputs)) total += bytes[id] ?? 0
     }
   }
   return total

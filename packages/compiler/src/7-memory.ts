@@ -5,7 +5,8 @@
 // the largest buffers are placed first, each at the lowest gap among those that live at the same time.
 
 import type { VarId } from "@counterflow/ir"
-import { allOps, type BoundBlock, type BoundOp, type BoundProgram, type BoundVar, idsOf } from "./bound.ts"
+import { statesInPlace } from "./7-inplace.ts"
+import { allOps, type BoundBlock, type BoundOp, type BoundProgram, type BoundVar, idsOf, readBy } from "./bound.ts"
 
 /** Where one value lives. */
 export interface Placement {
@@ -172,54 +173,6 @@ function lifetimes(program: BoundProgram, root: ReadonlyMap<VarId, VarId>) {
   const end = ++clock
   for (const id of [...program.fetches, ...program.commits.map(({ value }) => value)]) touch(id, end)
   return { touched, first, last, spans }
-}
-
-/**
- * New state values that may lie where the old ones are: made by an elementwise operator, after the last other reader of the old
- * value, with nothing left that can fail (a failed step commits nothing).
- */
-export function statesInPlace(program: BoundProgram, root: ReadonlyMap<VarId, VarId>): Map<VarId, VarId> {
-  const { ops } = program.block
-  // An int64 result beyond 2^53 is refused when it is handed out, after the last operator.
-  if (program.fetches.some((id) => program.vars[id]?.dtype === "int64")) return new Map()
-  const failing = ops.findLastIndex((op) => canFail(op))
-  const lastReader = new Map<VarId, number>()
-  const producer = new Map<VarId, number>()
-  ops.forEach((op, index) => {
-    for (const id of readBy(op)) lastReader.set(root.get(id) ?? id, index)
-    for (const id of idsOf(op.outputs)) producer.set(id, index)
-  })
-  const takers = new Map<VarId, number>()
-  for (const { value } of program.commits) takers.set(value, (takers.get(value) ?? 0) + 1)
-  return new Map(
-    program.commits.flatMap(({ state, value }): [VarId, VarId][] => {
-      const at = producer.get(value)
-      const isShared = (takers.get(value) ?? 0) > 1 || program.fetches.includes(state)
-      if (at === undefined || isShared || root.has(value) || at <= failing) return []
-      const op = ops[at]
-      if (op?.facts.kind !== "elementwise" || (lastReader.get(state) ?? -1) > at) return []
-      // Read with strides, an element may be needed again after it was written.
-      if (Object.keys(op.reads ?? {}).some((slot) => op.inputs[slot]?.includes(state))) return []
-      return [[value, state]]
-    }),
-  )
-}
-
-/** What an operator reads, and what its blocks and those inside them read and hand out. */
-export function readBy(op: BoundOp): VarId[] {
-  const read = idsOf(op.inputs)
-  for (const { ops, results } of Object.values(op.blocks)) {
-    for (const inner of ops) for (const id of readBy(inner)) read.push(id)
-    for (const id of results) read.push(id)
-  }
-  return read
-}
-
-/** Whether an operator, or one in its blocks, may refuse what it reads. */
-export function canFail(op: BoundOp): boolean {
-  if (op.facts.canFail) return true
-  for (const name in op.blocks) if (op.blocks[name]?.ops.some(canFail) === true) return true
-  return false
 }
 
 function assignOffsets(buffers: readonly Buffer[]): number {

@@ -28,6 +28,8 @@ export interface BoundFacts {
   readonly constant?: number
   /** How often its sub-blocks run: once unless said. */
   readonly repeats?: number
+  /** The output list that hands out, place by place, the results of the one sub-block that runs. */
+  readonly yields?: string
   readonly canFail: boolean
 }
 
@@ -115,4 +117,21 @@ export function* allOps(block: BoundBlock): Generator<BoundOp> {
     yield op
     for (const inner of Object.values(op.blocks)) yield* allOps(inner)
   }
+}
+
+/** What an operator reads, and what its blocks and those inside them read and hand out. */
+export function readBy(op: BoundOp): VarId[] {
+  const read = idsOf(op.inputs)
+  for (const { ops, results } of Object.values(op.blocks)) {
+    for (const inner of ops) for (const id of readBy(inner)) read.push(id)
+    for (const id of results) read.push(id)
+  }
+  return read
+}
+
+/** Whether an operator, or one in its blocks, may refuse what it reads. */
+export function canFail(op: BoundOp): boolean {
+  if (op.facts.canFail) return true
+  for (const name in op.blocks) if (op.blocks[name]?.ops.some(canFail) === true) return true
+  return false
 }

@@ -25,6 +25,8 @@ export interface OpFacts {
   readonly constant?: Dim
   /** How often its sub-blocks run: once unless said. */
   readonly repeats?: Dim
+  /** The output list that hands out, place by place, the results of the one sub-block that runs. */
+  readonly yields?: string
   /** Whether the kernel may refuse its inputs' values. */
   readonly canFail: boolean
 }

@@ -21,6 +21,7 @@ import { add, mul } from "./arithmetic.ts"
 import { broadcastTo } from "./broadcast.ts"
 import { equal } from "./comparison.ts"
 import {
+  type Alike,
   type Answer,
   buildBlock,
   checkBlock,
@@ -51,11 +52,7 @@ import { square } from "./unary.ts"
  * const y = cond(less(x, 0), () => scale(x, { scale: 0.1 }), () => x)
  * ```
  */
-export function cond<const T extends Answer>(
-  pred: Variable,
-  trueFn: () => T,
-  falseFn?: () => Results<T> | Readonly<Results<T>>,
-): Results<T> {
+export function cond<const T extends Answer>(pred: Variable, trueFn: () => T, falseFn?: () => Alike<T>): Results<T> {
   site(cond, () => {
     requireVariable(pred, "pred", "cond")
     requireFunction(trueFn, "trueFn", "cond")
@@ -70,7 +67,7 @@ export function cond<const T extends Answer>(
  */
 export function caseOf<const T extends Answer>(
   pairs: readonly (readonly [pred: Variable, fn: () => T])[],
-  otherwise?: () => Results<T> | Readonly<Results<T>>,
+  otherwise?: () => Alike<T>,
 ): Results<T> {
   site(caseOf, () => {
     requireSome(pairs, "case takes a list of pairs [pred, fn], at least one", "case")
@@ -89,7 +86,7 @@ export function caseOf<const T extends Answer>(
 export function switchCase<const T extends Answer>(
   index: Variable,
   fns: readonly (() => T)[] | readonly (readonly [key: number, fn: () => T])[],
-  otherwise?: () => Results<T> | Readonly<Results<T>>,
+  otherwise?: () => Alike<T>,
 ): Results<T> {
   const pairs = site(switchCase, () => {
     const { dtype } = requireVariable(index, "index", "switchCase")

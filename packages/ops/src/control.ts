@@ -102,6 +102,9 @@ export type Results<T> = T extends Variable
     ? { -readonly [K in keyof T]: Variable }
     : undefined
 
+/** What other functions may answer where one answers a `T`: the same, and where it answers nothing, whatever they like. */
+export type Alike<T> = Results<T> | Readonly<Results<T>> | (T extends Variable | readonly Variable[] ? never : void)
+
 /** An answer as a list. */
 export function listOf(answer: unknown, what: string): readonly Variable[] {
   if (answer === undefined || answer === null) return []

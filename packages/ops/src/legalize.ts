@@ -294,6 +294,7 @@ function factsOf(op: Operator, record: Op): OpFacts {
     ...(permutes === undefined ? {} : { permutes: permutes(op.attrs) }),
     ...(constant === undefined ? {} : { constant: constant(op.attrs) }),
     ...(repeats === undefined ? {} : { repeats: repeats(op.attrs) }),
+    ...(record.yields === undefined ? {} : { yields: record.yields }),
   }
 }
 

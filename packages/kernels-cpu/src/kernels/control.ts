@@ -24,12 +24,18 @@ export const control = {
       : bindWhile(condition, body, init, carry, trips, saved, maxTrips),
 } satisfies CpuKernels<Registry>
 
-/** Runs a block and copies its results. */
+/** Runs a block and copies its results, but for those that are there already: state that a branch hands through or updates. */
 function handOut(block: HostBlock | undefined, zs: readonly HostTensor[]): () => void {
   const results = block?.results ?? []
+  const isThere = (a: HostTensor["data"], b: HostTensor["data"]) =>
+    a.buffer === b.buffer && a.byteOffset === b.byteOffset
+  const moved = zs.flatMap(({ data: to }, i) => {
+    const from = results[i]!.data
+    return isThere(from, to) ? [] : [{ from, to }]
+  })
   return () => {
     block?.run()
-    for (let i = 0; i < zs.length; i++) zs[i]!.data.set(results[i]!.data)
+    for (let i = 0; i < moved.length; i++) moved[i]!.to.set(moved[i]!.from)
   }
 }
 
