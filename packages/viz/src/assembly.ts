@@ -36,13 +36,15 @@ export function programGraph(program: Program, options: PictureOptions = {}): Gr
   })
   const edges = edgesOf(scene, { ofOp, ofVariable: new Map([...ofVariable, ...inside]) }, texts)
   const nodes = [...ofVariable.values(), ...new Set(ofOp.values())]
+  const filled = new Set([...nodes.map(({ cluster }) => cluster), ...clusters.list.map(({ parent }) => parent)])
   return {
     title: settings.title,
     direction: settings.direction,
     isMirrored: settings.mirror && !isTangled(scene),
     nodes,
     edges,
-    clusters: clusters.list,
+    // A part all of whose operators stand in blocks of another has nothing to show.
+    clusters: clusters.list.filter(({ id, kind }) => kind !== "part" || filled.has(id)),
     folded: [...scene.folded].map(opKey),
     legend: settings.legend ? legendOf(scene, nodes, edges, texts) : [],
   }

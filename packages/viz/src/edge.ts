@@ -61,10 +61,10 @@ export function edgesOf(scene: Scene, places: Places, texts: Texts): GraphEdge[]
     for (const output of op.outputList())
       draw(to, places.ofVariable.get(output), "value", output, `${op.type} → ${output}`)
     for (const given of givenTo(op)) draw(to, places.ofVariable.get(given), "carry", null, `${op.type} sets ${given}`)
-    for (const { state, slot } of op.writes) {
-      const [next] = op.outputs[slot] ?? []
+    for (const write of op.writes) {
+      const next = op.written(write)
       const from = next === undefined ? to : (places.ofVariable.get(next) ?? to)
-      draw(from, places.ofVariable.get(state), "write", null, `${op.type} writes ${state}`)
+      draw(from, places.ofVariable.get(write.state), "write", null, `${op.type} writes ${write.state}`)
     }
     const loss = seededBy(op)
     if (loss !== null) draw(places.ofOp.get(loss), to, "turn", null, `where the gradient of ${loss.type} starts`)

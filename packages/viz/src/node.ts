@@ -84,11 +84,10 @@ function readersText(hub: Variable, hubs: ReadonlyMap<Variable, number>): string
 
 /** Values that nothing drawn reads and no state takes. */
 function endsOf(ops: readonly Operator[], { readers }: Scene): Variable[] {
-  return ops.flatMap((op) =>
-    Object.entries(op.outputs).flatMap(([slot, outputs]) =>
-      op.writes.some((write) => write.slot === slot) ? [] : outputs.filter((output) => !readers.has(output)),
-    ),
-  )
+  return ops.flatMap((op) => {
+    const written = new Set(op.writes.map((write) => op.written(write)))
+    return op.outputList().filter((output) => !written.has(output) && !readers.has(output))
+  })
 }
 
 function endLines(variable: Variable): string[] {

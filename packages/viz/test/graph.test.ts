@@ -1,6 +1,6 @@
 // The graph behind all pictures: what becomes a node, an edge, a cluster.
 import { nameScope, Program, programGuard } from "@counterflow/ir"
-import { add, reduceSum, relu, write } from "@counterflow/ops"
+import { add, cond, less, reduceSum, relu, sgd, write } from "@counterflow/ops"
 import { describe, expect, test } from "vitest"
 import { programGraph } from "../src/index.ts"
 import type { PictureOptions } from "../src/options.ts"
@@ -292,6 +292,52 @@ test("nested name scopes are nested clusters", () => {
           op_0_1 op relu | → relu_1.tmp_0 | float32[batch, 4]
     var_0 → op_0_0
     op_0_0 → op_0_1  relu_0.tmp_0 | float32[batch, 4]"
+  `)
+})
+
+test("an update in a branch: inside it is computed, and what owns the branch writes it", () => {
+  const program = new Program()
+  const [x, w, m] = [dataOf(program, "x", 2), stateOf(program, "w", [2]), stateOf(program, "m", [2])]
+  const learningRate = stateOf(program, "rate", [])
+  const train = () => {
+    program.within({ role: "optimize" }, () => {
+      const grad = reduceSum(x, { axis: [0] })
+      write(m, add(m, grad))
+      sgd(w, { grad, learningRate })
+    })
+  }
+  cond(less(reduceSum(x), 0), train)
+  expect(drawn(program, { legend: false, names: false })).toMatchInlineSnapshot(`
+    "part forward
+      var_0 data x | float32[batch, 2]
+      var_1 state w | float32[2]
+      var_2 state m | float32[2]
+      var_3 state rate | float32[]
+      op_0_0 op reduceSum | axis: [0, 1]
+      op_0_1 op fillConstant | value: 0
+      op_0_2 op less
+      operator cond
+        op_0_3 op cond
+        block yes
+          op_1_0 op reduceSum | axis: [0]
+          op_1_1 op add
+          op_1_2 op write
+          op_1_3 op sgd
+    var_0 → op_0_0
+    op_0_0 → op_0_2  float32[]
+    op_0_1 → op_0_2  float32[]
+    var_0 → op_1_0
+    var_2 → op_1_1
+    op_1_0 → op_1_1  float32[2]
+    op_1_1 → op_1_2  float32[2]
+    var_1 → op_1_3
+    op_1_0 → op_1_3
+    var_3 → op_1_3
+    op_0_2 → op_0_3  bool[]
+    op_1_2 → op_0_3  float32[2]
+    op_1_3 → op_0_3  float32[2]
+    op_0_3 ⇠⇢ var_2
+    op_0_3 ⇠⇢ var_1"
   `)
 })
 
