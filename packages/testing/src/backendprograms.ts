@@ -1,16 +1,17 @@
 // Programs that a backend must run: what single ops do not show. Memory that values share, state that is written, plans that
 // replace each other, steps that fail.
 
-import { type Backend, Executor } from "@counterflow/executor"
-import { type DType, isCounterflowError, Program, programGuard, symbol, type Variable } from "@counterflow/ir"
+import type { Backend } from "@counterflow/executor"
+import { type DType, isCounterflowError, programGuard, symbol } from "@counterflow/ir"
 import { cpu } from "@counterflow/kernels-cpu"
 import { data, dropout, fc } from "@counterflow/layers"
 import {
   add,
   assign,
+  cond,
+  equal,
   exp,
   gather,
-  legalize,
   mean,
   mul,
   reduceMax,
@@ -24,6 +25,7 @@ import {
   write,
 } from "@counterflow/ops"
 import { Adam } from "@counterflow/optim"
+import { built, expectNumbers, numbers, on, state } from "./backendbuilt.ts"
 import { type Case, check, checkClose, checkEqual } from "./case.ts"
 import { Random } from "./random.ts"
 
@@ -37,6 +39,7 @@ export function backendPrograms(makeBackend: Made): Case[] {
     "views of data, of values and of state": views,
     "state written in place is read before and after": statesInPlace,
     "states that exchange their values": statesExchange,
+    "states that branches write": branchesWrite,
     "several fetches, some twice, of data, state and values": fetches,
     "axes of size 0 and 1": smallAxes,
     "every dtype goes in and comes out": dtypesPass,
@@ -48,50 +51,7 @@ export function backendPrograms(makeBackend: Made): Case[] {
   return Object.entries(programs).map(([name, run]) => ({ name, run: () => run(makeBackend) }))
 }
 
-function built<T extends object>(
-  body: (main: Program, startup: Program) => T,
-): T & { main: Program; startup: Program } {
-  const [main, startup] = [new Program(), new Program()]
-  return { ...programGuard(main, startup, () => body(main, startup)), main, startup }
-}
-
-async function on<T>(backend: Backend, body: (executor: Executor) => Promise<T>): Promise<T> {
-  const executor = new Executor(backend, { legalize })
-  try {
-    return await body(executor)
-  } finally {
-    executor.close()
-  }
-}
-
-function state(
-  main: Program,
-  name: string,
-  shape: readonly number[],
-  initialValue: number,
-  dtype: DType = "float32",
-): Variable {
-  return main.globalBlock().createVar({ name, shape, dtype, persistable: true, initialValue })
-}
-
 const nothing = { data: [], shape: [], dtype: "nothing" }
-
-function numbers(values: { data: ArrayLike<number | bigint> } | undefined): number[] {
-  const { data: list = [] } = values ?? {}
-  return Array.from({ length: list.length }, (_, i) => Number(list[i]))
-}
-
-function expectNumbers(
-  got: { data: ArrayLike<number | bigint> } | undefined,
-  expected: readonly number[],
-  what: string,
-): void {
-  const found = numbers(got)
-  check(
-    found.length === expected.length && found.every((value, i) => value === expected[i]),
-    () => `${what}: got ${found.join(", ")}, expected ${expected.join(", ")}`,
-  )
-}
 
 async function trains(makeBackend: Made): Promise<void> {
   const { main, startup, loss } = built((program, first) => {
@@ -200,6 +160,50 @@ async function statesExchange(makeBackend: Made): Promise<void> {
     const [a, b] = await executor.run(main, { fetch: ["a", "b"] })
     expectNumbers(a, [2, 2], "a takes b's value")
     expectNumbers(b, [1, 1], "b takes the value that a had")
+  })
+}
+
+async function branchesWrite(makeBackend: Made): Promise<void> {
+  const { main, chosen } = built((program) => {
+    const [which, x] = [
+      data({ name: "which", shape: [], dtype: "int32", appendBatchSize: false }),
+      data({ name: "x", shape: [3], appendBatchSize: false }),
+    ]
+    // Of w both branches make a new value, which may be done in place; v is exchanged with u, which may not.
+    const [w, v, u] = [state(program, "w", [3], 1), state(program, "v", [3], 2), state(program, "u", [3], 3)]
+    const chosen = cond(
+      equal(which, 0),
+      () => {
+        write(w, add(w, x))
+        return scale(w, { scale: 10 })
+      },
+      () =>
+        cond(
+          equal(which, 1),
+          () => {
+            write(v, u)
+            write(u, v)
+            return write(w, scale(w, { scale: 2 }))
+          },
+          () => x,
+        ),
+    )
+    return { chosen }
+  })
+  await on(makeBackend(), async (executor) => {
+    const steps = [
+      { which: 0, answer: [10, 10, 10], w: [6, 7, 8], v: 2, u: 3 },
+      { which: 1, answer: [12, 14, 16], w: [12, 14, 16], v: 3, u: 2 },
+      { which: 2, answer: [5, 6, 7], w: [12, 14, 16], v: 3, u: 2 },
+      { which: 1, answer: [24, 28, 32], w: [24, 28, 32], v: 2, u: 3 },
+    ]
+    for (const { which, answer, w, v, u } of steps) {
+      const [found] = await executor.run(main, { feed: { which, x: [5, 6, 7] }, fetch: [chosen] })
+      expectNumbers(found, answer, `what branch ${which} answers`)
+      expectNumbers(executor.scope.get("w"), w, `the state that branch ${which} may update in place`)
+      expectNumbers(executor.scope.get("v"), [v, v, v], `a state that branch ${which} exchanges or leaves`)
+      expectNumbers(executor.scope.get("u"), [u, u, u], `the other state that branch ${which} exchanges or leaves`)
+    }
   })
 }
 
