@@ -187,12 +187,16 @@ export const condOp = /*#__PURE__*/ primitive({
 })
 
 /** One bool element: what a branch or a loop is decided by. */
-export function requireTruth(name: string, { shape, dtype }: TensorType): void {
+export function requireTruth(name: string, { shape, dtype }: TensorType, notes?: readonly string[]): void {
   if (dtype !== "bool") {
-    fail("CF_DTYPE_MISMATCH", `${name} must be bool, got ${dtype}`, { fix: "compare it with something: less(x, y)" })
+    fail("CF_DTYPE_MISMATCH", `${name} must be bool, got ${dtype}`, {
+      notes,
+      fix: "compare it with something: less(x, y)",
+    })
   }
   if (compareDims(numel(shape), 1) !== "equal") {
     fail("CF_SHAPE_MISMATCH", `${name} must have one element, got shape ${formatShape(shape)}`, {
+      notes,
       fix: "reduce it: reduceAll(pred) or reduceAny(pred)",
     })
   }

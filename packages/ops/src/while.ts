@@ -9,7 +9,7 @@ import { capturesOf, describeValue, fail, type Program, site, type Variable } fr
 import { add, mul } from "./arithmetic.ts"
 import { requireTruth } from "./branch.ts"
 import { less } from "./comparison.ts"
-import { checkLoopBlock, inForm, listOf, requireFunction } from "./control.ts"
+import { checkLoopBlock, inForm, lines, listOf, requireFunction } from "./control.ts"
 import { checkCarry, handOn, indexType, inside, openLoop, requireType } from "./control-loop.ts"
 import { primitive } from "./define.ts"
 import { describe } from "./describe.ts"
@@ -109,7 +109,7 @@ export const whileLoopOp = /*#__PURE__*/ primitive({
         `cond must answer one truth value, got ${condition?.results.length ?? 0} variables`,
       )
     }
-    requireTruth("what cond answers", truth)
+    requireTruth("what cond answers", truth, lines("condition", [truth]))
     requireType("the index", index, indexType)
     requireType("the index of the condition", testIndex, indexType)
     init.forEach((first, i) => requireType(`carry ${i} of the condition`, given[i] ?? first, first))

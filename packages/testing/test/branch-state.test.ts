@@ -363,9 +363,8 @@ describe("refusals", () => {
           (zs: [w@NEXT_0 : float32[2]]) = cond(condition: equal_0.tmp_0, captures: [w, x]) writes={zs[1]: w}
         at line 8"
     `)
-    expect(
-      read(/state v : float32\[2\]([^]*)writes=\{zs\[0\]: w\}/, "state v : float32[3]$1writes={zs[0]: v}"),
-    ).toMatchInlineSnapshot(`
+    expect(read(/state v : float32\[2\]([^]*)writes=\{zs\[0\]: w\}/, "state v : float32[3]$1writes={zs[0]: v}"))
+      .toMatchInlineSnapshot(`
       "CounterflowError: CF_BAD_PROGRAM  cond: it writes w@NEXT_0 float32[2] to v float32[3]; shape and dtype must be equal
           w@NEXT_0 = cond(equal_0.tmp_0, w, x)
         this cond was built at an unknown place"

@@ -20,7 +20,7 @@ describe("refusals", () => {
       ),
     ).toMatchInlineSnapshot(`
       "CounterflowError: CF_SHAPE_MISMATCH  whileLoop: what cond answers must have one element, got shape [2]
-          init[0] = x   float32[2]   built at LINE
+          condition[0] = less_0.tmp_0 bool[2]   built at LINE
         this whileLoop was built at LINE
         fix: reduce it: reduceAll(pred) or reduceAny(pred)"
     `)
@@ -34,7 +34,7 @@ describe("refusals", () => {
       ),
     ).toMatchInlineSnapshot(`
       "CounterflowError: CF_DTYPE_MISMATCH  whileLoop: what cond answers must be bool, got float32
-          init[0] = x   float32[2]   built at LINE
+          condition[0] = reduce_sum_0.tmp_0 float32[]   built at LINE
         this whileLoop was built at LINE
         fix: compare it with something: less(x, y)"
     `)
