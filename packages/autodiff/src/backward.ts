@@ -30,9 +30,11 @@ export type ParamGrad = [parameter: Variable, gradient: Variable]
  * Appends to the loss's program the operators that compute d loss / d v for every trainable parameter v (or the variables
  * asked for) and answers the pairs [v, v@GRAD]. A gradient has shape and dtype of its variable, and is a variable of its own.
  *
- * The loss must be one float element, made by an operator of its program (CF_NOT_A_LOSS). Variables in the options must belong
- * to that program (CF_UNKNOWN_NAME, CF_FOREIGN_VARIABLE). An op on the way that has no gradient is refused with its own reason
- * (CF_NO_GRADIENT). When anything is refused the program is as it was.
+ * In a function of a branch or loop the operators go to its block, also those for what is computed outside of it.
+ *
+ * The loss must be one float element, made by an operator of its program (CF_NOT_A_LOSS) and not in a sub-block that is built
+ * already (CF_BAD_ARGUMENT). Variables in the options must belong to that program (CF_UNKNOWN_NAME, CF_FOREIGN_VARIABLE). An op on
+ * the way that has no gradient is refused with its own reason (CF_NO_GRADIENT). When anything is refused the program is as it was.
  *
  * @example
  * ```ts

@@ -6,7 +6,7 @@ import { sameShape } from "./dims.ts"
 import type { Operator } from "./operator.ts"
 import type { Program } from "./program.ts"
 import { refuseOperator } from "./refusal.ts"
-import { handedOut } from "./saves.ts"
+import { resultsBehind } from "./saves.ts"
 import type { Variable } from "./variable.ts"
 
 /** What each state that is written would be at the end of the step, as far as a block and those around it are built. */
@@ -53,7 +53,7 @@ export function verifyCommits(program: Program): void {
 
 /** Whether an operator makes its value of an earlier one; what branches yield, in each of them. */
 function buildsOn(op: Operator, value: Variable, earlier: Variable): boolean {
-  const yielded = handedOut(op).find(({ output }) => output === value)?.results ?? []
+  const yielded = resultsBehind(value)
   if (yielded.length === 0) return reads(op.inputList(), earlier)
   return yielded.every(({ block, index }) => reads(block.results.slice(index, index + 1), earlier))
 }

@@ -8,7 +8,7 @@ import { Operator, type StateWrite } from "./operator.ts"
 import type { Program } from "./program.ts"
 import type { OpRecord, Slots } from "./record.ts"
 import { capturesOf, type Needs } from "./needs.ts"
-import { handedOut, withoutUnread } from "./saves.ts"
+import { handedOut, resultsBehind, withoutUnread } from "./saves.ts"
 import { Parameter, Variable } from "./variable.ts"
 
 export interface CopyOptions {
@@ -114,7 +114,7 @@ function keptWrites(op: Operator, options: CopyOptions): readonly StateWrite[] {
 function isForTest(value: Variable | undefined, options: CopyOptions): boolean {
   if (value === undefined || value.role !== "forward" || value.producer === null) return false
   const { producer } = value
-  const yielded = handedOut(producer).find(({ output }) => output === value)?.results ?? []
+  const yielded = resultsBehind(value)
   if (yielded.length > 0) return yielded.some(({ block, index }) => isForTest(block.results[index], options))
   return producer.role === "forward" && !takesTest(producer, options)
 }

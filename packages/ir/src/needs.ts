@@ -3,7 +3,7 @@
 
 import type { Block } from "./block.ts"
 import type { Operator } from "./operator.ts"
-import { handedOut } from "./saves.ts"
+import { handedOut, resultsBehind } from "./saves.ts"
 import type { Variable } from "./variable.ts"
 
 export interface Needs {
@@ -30,8 +30,8 @@ export function needsOf(
     for (const { output } of single) if (stays(output)) pending.push(output)
     const places = single.flatMap(({ results }) => results)
     for (const inner of Object.values(op.blocks)) {
-      const isSingle = (index: number) => places.some((place) => place.block === inner && place.index === index)
-      pending.push(...inner.results.filter((_, index) => !isSingle(index)))
+      const left = new Set(places.flatMap(({ block, index }) => (block === inner ? [index] : [])))
+      pending.push(...inner.results.filter((_, index) => !left.has(index)))
     }
   }
   const follow = (variable: Variable) => {
@@ -40,9 +40,7 @@ export function needsOf(
     const { producer } = variable
     if (producer === null) return
     visit(producer)
-    for (const { output, results } of handedOut(producer)) {
-      if (output === variable) pending.push(...results.flatMap(({ block, index }) => block.results[index] ?? []))
-    }
+    pending.push(...resultsBehind(variable).flatMap(({ block, index }) => block.results[index] ?? []))
   }
   for (let op = pendingOps.pop(); op !== undefined; op = pendingOps.pop()) visit(op)
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) follow(next)

@@ -6,27 +6,49 @@ import type { Operator } from "./operator.ts"
 import type { Slots } from "./record.ts"
 import type { Variable } from "./variable.ts"
 
-/** An output, and the results of blocks that it hands out: which leaves, the others leave with. */
+/** A result of a block by its place. */
+export interface Result {
+  readonly block: Block
+  readonly index: number
+}
+
+/** An output, and the results of blocks that it hands out: where it leaves, they leave. */
 export interface HandedOut {
   readonly slot: string
   readonly output: Variable
-  readonly results: readonly { readonly block: Block; readonly index: number }[]
+  readonly results: readonly Result[]
 }
 
 /** What may leave: yielded and saved outputs, and those `before` the saved ones where the whole program is at hand. */
 export function handedOut(op: Operator, options: { withBefore?: boolean } = {}): HandedOut[] {
-  const { saves, yields } = op.record
-  if (saves === undefined && yields === undefined) return []
-  const outputsOf = (slots: readonly string[]) =>
-    slots.flatMap((slot) => (op.outputs[slot] ?? []).map((output) => ({ slot, output })))
-  const yielded = outputsOf(yields === undefined ? [] : [yields]).map((each, index) => {
-    return { ...each, results: Object.values(op.blocks).map((block) => ({ block, index })) }
-  })
-  const block = op.blocks[saves?.block ?? ""]
-  if (saves === undefined || block === undefined) return yielded
-  const stacked = outputsOf([...(options.withBefore === true ? (saves.before ?? []) : []), saves.slot])
-  const first = block.results.length - stacked.length
-  return [...yielded, ...stacked.map((each, i) => ({ ...each, results: [{ block, index: first + i }] }))]
+  return listsOf(op, options.withBefore === true).flatMap(({ slots, blocks, first }) =>
+    slots
+      .flatMap((slot) => (op.outputs[slot] ?? []).map((output) => ({ slot, output })))
+      .map((each, place) => ({ ...each, results: blocks.map((block) => ({ block, index: first + place })) })),
+  )
+}
+
+/** The results of blocks of which one is the value of a variable; none of what is computed otherwise. */
+export function resultsBehind(output: Variable): Result[] {
+  const { producer } = output
+  if (producer === null) return []
+  for (const { slots, blocks, first } of listsOf(producer, false)) {
+    const place = slots.flatMap((slot) => producer.outputs[slot] ?? []).indexOf(output)
+    if (place >= 0) return blocks.map((block) => ({ block, index: first + place }))
+  }
+  return []
+}
+
+/** Output lists that hand out results of blocks, from the `first` on. */
+function listsOf({ record, blocks, outputs }: Operator, withBefore: boolean) {
+  const { saves, yields } = record
+  const lists: { slots: readonly string[]; blocks: readonly Block[]; first: number }[] = []
+  if (yields !== undefined) lists.push({ slots: [yields], blocks: Object.values(blocks), first: 0 })
+  const block = blocks[saves?.block ?? ""]
+  if (saves === undefined || block === undefined) return lists
+  const slots = [...(withBefore ? (saves.before ?? []) : []), saves.slot]
+  const count = slots.reduce((total, slot) => total + (outputs[slot]?.length ?? 0), 0)
+  return [...lists, { slots, blocks: [block], first: block.results.length - count }]
 }
 
 /** An operator's outputs, and the results of its blocks, without what may leave and nothing reads. */

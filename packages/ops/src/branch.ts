@@ -45,7 +45,8 @@ import { square } from "./unary.ts"
 /**
  * What `trueFn` computes where `pred`, one bool element, is true, else what `falseFn` does; only that branch runs. Both answer
  * the same: a variable, a list of them, or nothing, of equal shapes and dtypes. Gradients flow through the branch that runs;
- * to what only the other one reads they are zero.
+ * to what only the other one reads they are zero. State that a branch writes, as an optimizer in it does, changes where it is
+ * taken.
  *
  * @example
  * ```ts

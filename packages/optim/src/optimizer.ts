@@ -74,7 +74,10 @@ export class Optimizer {
     this.#name = name
   }
 
-  /** Appends all that a step of training takes; answers the update operators and the pairs [parameter, gradient]. */
+  /**
+   * Appends all that a step of training takes; answers the update operators and the pairs [parameter, gradient]. Inside a branch
+   * it trains where that is taken, whether the loss is computed there or outside of it; in the body of a loop it is refused.
+   */
   minimize(loss: Variable, options: MinimizeOptions = {}): [updates: Operator[], paramGrads: ParamGrad[]] {
     return this.#called("minimize", () => {
       checkOptions(this.#rule.name, options, ["startupProgram", "parameterList", "noGradSet"])
