@@ -149,9 +149,11 @@ function readWrites(line: Cursor, { outputs }: OperatorJson): WriteJson[] {
 
 function readWrite(line: Cursor): WriteJson {
   const slot = line.name()
-  const [index] = line.sees("[") ? line.list("[", "]", () => line.integer()) : []
+  const isPlace = line.accept("[")
+  const index = isPlace ? line.integer() : null
+  if (isPlace) line.expect("]")
   line.expect(":")
-  return { state: line.name(), slot, ...(index !== undefined && { index }) }
+  return { state: line.name(), slot, ...(index !== null && { index }) }
 }
 
 function readPosition(line: Cursor): [number, number] {

@@ -112,6 +112,8 @@ export const condOp = record({
   name: "cond",
   inputs: { pred: "index", captures: "tensors" },
   outputs: ["...ys"],
+  yields: "ys",
+  captures: "captures",
   infer: (_inputs, _attrs, { blocks }) => ({
     ys: (blocks["whenTrue"]?.results ?? []).map(({ shape, dtype }) => ({ shape, dtype })),
   }),
@@ -194,7 +196,11 @@ export function sgd(param: Variable, grad: Variable, learningRate = 0.1): Variab
 }
 
 /** Runs one of two bodies; what they read of outer blocks becomes the captures. */
-export function cond(pred: Variable, bodies: { whenTrue: () => Variable[]; whenFalse: () => Variable[] }): Variable[] {
+export function cond(
+  pred: Variable,
+  bodies: { whenTrue: () => Variable[]; whenFalse: () => Variable[] },
+  states: readonly (Variable | null)[] = [],
+): Variable[] {
   const { program } = pred
   const build = (body: () => Variable[]) => {
     const block = program.createBlock()
@@ -203,8 +209,8 @@ export function cond(pred: Variable, bodies: { whenTrue: () => Variable[]; whenF
   }
   const blocks = { whenTrue: build(bodies.whenTrue), whenFalse: build(bodies.whenFalse) }
   const captures = [...new Set([...outerReads(blocks.whenTrue), ...outerReads(blocks.whenFalse)])]
-  const spec = { record: condOp, inputs: { pred: [pred], captures }, attrs: {}, blocks, above: cond }
-  return appendOperator(spec).outputList()
+  const inputs = { pred: [pred], captures }
+  return appendOperator({ record: condOp, inputs, attrs: {}, blocks, writes: { ys: states }, above: cond }).outputList()
 }
 
 function outerReads(block: Block): Variable[] {

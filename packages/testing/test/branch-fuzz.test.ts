@@ -135,7 +135,7 @@ test.each(programs.map((program, index) => ({ index, ...program })))("program $i
       const found = executor.runSync(main, { feed: { which, x }, fetch })
       const { answers, now } = walked(list, isReadLate, which, x, state)
       expect(found.map(({ data }) => Array.from(data, Number))).toEqual(answers)
-      for (const each of [...new Set(list.flatMap(targets))]) {
+      for (const each of new Set(list.flatMap(targets))) {
         expect([each, Array.from(executor.scope.get(each).data, Number)]).toEqual([each, now[each]])
       }
       state = now

@@ -1,10 +1,10 @@
 // `minimize` inside branches: the branch that is taken trains, bit for bit, as the program that has only it.
 
-import { Program, parseProgram, verify } from "@counterflow/ir"
+import { Program, parseProgram, type Variable, verify } from "@counterflow/ir"
 import { cpu } from "@counterflow/kernels-cpu"
 import { wasm } from "@counterflow/kernels-wasm"
 import { batchNorm, fc } from "@counterflow/layers"
-import { case as caseOf, cond, mean, registry, resolve, square, sub, switchCase } from "@counterflow/ops"
+import { case as caseOf, cond, mean, registry, resolve, scan, square, sub, switchCase, tanh } from "@counterflow/ops"
 import { Adam, ClipByGlobalNorm, exponentialDecay, L2Decay, Momentum, SGD } from "@counterflow/optim"
 import { describe, expect, test } from "vitest"
 import { type Net, onNet, type StepOf, train } from "./branch-training.ts"
@@ -117,6 +117,36 @@ test("a loss from outside, minimized in a branch, trains only where that is take
   })
   expect(built.main.globalBlock().ops.filter(({ role }) => role !== "forward")).toEqual([])
   expectSame(built, [only(sgd, ({ squared }) => squared()), onNet(({ squared }) => ({ loss: squared() }))], [0, 1, 0])
+})
+
+test("a loss behind a loop outside of the branch: the loop saves what the branch reads of it, and copies for test do not", () => {
+  const looping = (train: (net: Net, loss: Variable) => void) =>
+    onNet((net) => {
+      const [last] = scan((h) => [tanh(fc(h, { size: 4 }))], { init: net.hidden, length: 3 })
+      const loss = mean(square(last))
+      train(net, loss)
+      return { loss }
+    })
+  const built = looping(({ is }, loss) => {
+    cond(
+      is(0),
+      () => {
+        adam().minimize(loss)
+      },
+      () => {
+        sgd().minimize(loss)
+      },
+    )
+  })
+  expectSame(
+    built,
+    [looping((_net, loss) => adam().minimize(loss)), looping((_net, loss) => sgd().minimize(loss))],
+    [0, 1, 0],
+  )
+  const test = built.main.clone({ forTest: true })
+  verify(test)
+  const loop = test.globalBlock().ops.find(({ type }) => type === "scan")
+  expect(loop?.outputs["saved"]).toEqual([])
 })
 
 test("case and switchCase hand the states outwards, from cond to cond", () => {
