@@ -6,6 +6,7 @@ import {
   add,
   broadcastTo,
   cast,
+  cond,
   gelu,
   matmul,
   mean,
@@ -119,4 +120,28 @@ export function oddments(): Network {
   return { main, startup, fetches, feed: { x: waves([5, 2, 3]) } }
 }
 
-export const networks = { mlp, lenet, transformer, oddments } as const
+/** Layers that two optimizers train by turns, each in a branch, as a count of steps says. */
+export function branching(): Network {
+  const { main, startup, fetches } = build((program, first) => {
+    first.randomSeed = 7
+    const hidden = fc(data({ name: "x", shape: [6] }), { size: 5, act: "relu" })
+    const loss = crossEntropy(fc(hidden, { size: 3 }))
+    const count = program
+      .globalBlock()
+      .createVar({ name: "count", shape: [], dtype: "float32", persistable: true, initialValue: 0 })
+    write(count, sub(1, count))
+    cond(
+      greater(count, 0.5),
+      () => {
+        new Adam({ learningRate: 0.01 }).minimize(loss)
+      },
+      () => {
+        new Momentum({ learningRate: 0.01, momentum: 0.9 }).minimize(loss)
+      },
+    )
+    return { fetches: [loss] }
+  })
+  return { main, startup, fetches, feed: { x: waves([4, 6]), label: labels([4, 1], 3) } }
+}
+
+export const networks = { mlp, lenet, transformer, oddments, branching } as const
