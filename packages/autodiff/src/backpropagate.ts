@@ -39,6 +39,8 @@ export interface Pass {
   readonly pullBack: GradContext["pullBack"]
   /** The variable that stands for a gradient now (a callback may have replaced it). */
   readonly current: (gradient: Variable) => Variable
+  /** Which parts of the gradient of a wanted variable are to be added up here: all, unless said. */
+  readonly addedHere?: (primal: Variable, parts: readonly Variable[]) => readonly Variable[]
 }
 
 /** Gradients of the wanted variables that the targets reach. */
@@ -83,6 +85,8 @@ export function backpropagate(pass: Pass): Map<Variable, Variable> {
   }
   const result = new Map<Variable, Variable>()
   for (const primal of pass.wrt) {
+    const list = parts.get(primal)
+    if (list !== undefined && pass.addedHere !== undefined) parts.set(primal, [...pass.addedHere(primal, list)])
     const gradient = total(primal)
     if (gradient !== null) result.set(primal, pass.current(gradient))
   }

@@ -11,8 +11,16 @@ import {
   commitOperator,
   withSite,
 } from "@counterflow/ir"
-import { type DifferentiateRequest, fillConstant, isOp, type PullBackRequest } from "@counterflow/ops"
-import { backpropagate } from "./backpropagate.ts"
+import {
+  type DifferentiateRequest,
+  fillConstant,
+  isOp,
+  type OpFactsRule,
+  type PullBackRequest,
+  type RunGradient,
+  type RunProduct,
+} from "@counterflow/ops"
+import { backpropagate, type Pass } from "./backpropagate.ts"
 import { operatorPath } from "./path.ts"
 
 /** See `GradContext.differentiate`. */
@@ -46,22 +54,85 @@ export function differentiateBlock(block: Block, request: DifferentiateRequest):
 }
 
 /** See `GradContext.pullBack`. */
-export function pullBack(block: Block, request: PullBackRequest): (Variable | null)[] {
+export function pullBack(block: Block, request: PullBackRequest): RunGradient[] {
   const here = block.program.currentBlock()
   const now = new StandIns(block, request.read)
+  const products = new Map<Variable, RunProduct[]>()
+  const addedHere = (primal: Variable, parts: readonly Variable[]) => {
+    if (!request.summed.has(primal)) return parts
+    const found = parts.map((part) => productOf(part, here, (value) => now.isKept(value)))
+    products.set(
+      primal,
+      found.filter((product) => product !== null),
+    )
+    return parts.filter((_, i) => found[i] === null)
+  }
   return staged(
     here,
-    () => gradientsIn(block.ops, request),
+    () => gradientsIn(block.ops, request, addedHere),
     (ops, gradients) => {
-      for (const op of ops) now.reread(op)
+      const factors = [...products.values()].flat().flatMap((product) => Object.values(product.factors))
+      const read = [...gradients.filter((gradient) => gradient !== null), ...factors.map(({ value }) => value)]
+      const needed = neededFor(ops, read)
+      for (const op of needed) now.reread(op)
       const answers = gradients.map((gradient) => gradient && now.of(gradient))
-      commit(ops)
-      return answers
+      commit(needed)
+      return answers.map((gradient, i) => ({ gradient, products: products.get(request.wrt[i]!) ?? [] }))
     },
   )
 }
 
-function gradientsIn(ops: readonly Operator[], request: DifferentiateRequest): (Variable | null)[] {
+/** A part of a gradient as a product whose sum over the runs is a product as well; null if it is none. */
+function productOf(part: Variable, here: Block, isKept: (value: Variable) => boolean): RunProduct | null {
+  const views: Operator[] = []
+  for (let { producer } = part; producer !== null && producer.position < 0;) {
+    const op: Operator = producer
+    const facts = factsOf(op)
+    const addsAlong = facts?.addsAlong?.(op.attrs)
+    if (addsAlong !== undefined) {
+      const factors = Object.entries(addsAlong).map(([slot, axis]) => {
+        const [input] = op.inputs[slot] ?? []
+        return [slot, input && { value: viewed(input), shape: input.shape, axis }] as const
+      })
+      const isOurs = factors.every(([, factor]) => factor && (factor.value.block === here || isKept(factor.value)))
+      return isOurs ? { op, factors: Object.fromEntries(factors) as RunProduct["factors"], views } : null
+    }
+    const [input, ...others] = op.inputList()
+    if (input === undefined || others.length > 0 || (facts?.aliases ?? facts?.permutes) === undefined) return null
+    views.unshift(op)
+    producer = input.producer
+  }
+  return null
+}
+
+/** What a variable is another shape of. */
+function viewed(variable: Variable): Variable {
+  let value = variable
+  for (let { producer } = value; producer !== null; { producer } = value) {
+    const [input] = producer.inputs[factsOf(producer)?.aliases ?? ""] ?? []
+    if (input === undefined || input.block !== value.block) break
+    value = input
+  }
+  return value
+}
+
+/** The operators, in order, that these variables are made by. */
+function neededFor(ops: readonly Operator[], variables: readonly Variable[]): Operator[] {
+  const needed = new Set(variables)
+  const found: Operator[] = []
+  for (const op of ops.toReversed()) {
+    if (!op.outputList().some((output) => needed.has(output))) continue
+    found.push(op)
+    for (const input of op.inputList()) needed.add(input)
+  }
+  return found.reverse()
+}
+
+function gradientsIn(
+  ops: readonly Operator[],
+  request: DifferentiateRequest,
+  addedHere: NonNullable<Pass["addedHere"]> = (_primal, parts) => parts,
+): (Variable | null)[] {
   const { targets, cotangents, wrt } = request
   const seeds = targets.flatMap((target, index) => {
     const cotangent = cotangents[index]
@@ -77,6 +148,7 @@ function gradientsIn(ops: readonly Operator[], request: DifferentiateRequest): (
     differentiate: differentiateBlock,
     pullBack,
     current: (gradient) => gradient,
+    addedHere,
   })
   return wrt.map((variable) => found.get(variable) ?? null)
 }
@@ -151,8 +223,13 @@ class StandIns {
   /** A view, or a repetition, of something costs less than keeping it; so does what never changes. */
   #isCheap(op: Operator): boolean {
     if (op.block !== this.#block) return false
-    const facts = isOp(op.record) ? op.record.facts : null
+    const facts = factsOf(op)
     return this.#constant.has(op) || (facts?.aliases ?? facts?.stretches) !== undefined
+  }
+
+  /** Whether a variable is of the block, and another one in every run. */
+  isKept({ block, producer }: Variable): boolean {
+    return block === this.#block && (producer === null || !this.#constant.has(producer))
   }
 
   /** Lets an operator, and all in its blocks, read what stands in the current block. */
@@ -168,6 +245,10 @@ class StandIns {
       }
     }
   }
+}
+
+function factsOf({ record }: Operator): OpFactsRule | null {
+  return isOp(record) ? record.facts : null
 }
 
 function isPure({ record, blocks }: Operator): boolean {

@@ -218,7 +218,11 @@ export const conv2dFilterGradOp = /*#__PURE__*/ primitive({
     x: needs("x") ? conv2dInputGrad(dz, ddw, { ...attrs, inputShape: x.shape }) : null,
     dz: needs("dz") ? conv2d(x, ddw, attrs) : null,
   }),
-  facts: { kind: "contract", flops: ({ dz }, { dw }) => convFlops(shapeOf(dz), shapeOf(dw)) },
+  facts: {
+    kind: "contract",
+    flops: ({ dz }, { dw }) => convFlops(shapeOf(dz), shapeOf(dw)),
+    addsAlong: () => ({ x: 0, dz: 0 }),
+  },
 })
 
 export const conv2dFilterGradDoc = /*#__PURE__*/ describe(conv2dFilterGradOp, {

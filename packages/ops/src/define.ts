@@ -98,6 +98,25 @@ export interface DifferentiateRequest {
 export interface PullBackRequest extends DifferentiateRequest {
   /** What stands in the current block for a variable of `block`: asked for each one that the gradients read. */
   read: (variable: Variable) => Variable
+  /** Variables of `wrt` of whose gradients only the sum over all runs is wanted: see `RunProduct`. */
+  summed: ReadonlySet<Variable>
+}
+
+/** What a run gives to a variable. */
+export interface RunGradient {
+  /** Emitted, null if there is nothing. */
+  readonly gradient: Variable | null
+  /** More of it, not emitted, where only the sum over the runs is wanted: that is one product for all of them. */
+  readonly products: readonly RunProduct[]
+}
+
+/** One run of a product whose sum over all runs the same op computes at once, on longer inputs. */
+export interface RunProduct {
+  readonly op: Operator
+  /** By slot: a value of the block or of the current block, and the shape as which the product reads it. */
+  readonly factors: Readonly<Record<string, { readonly value: Variable; readonly shape: Shape; readonly axis: number }>>
+  /** Views on the product, one after the other, of which the last one is what is wanted. */
+  readonly views: readonly Operator[]
 }
 
 export interface GradContext {
@@ -114,7 +133,7 @@ export interface GradContext {
    * For loops, whose blocks run often: emits into the current block the gradients of `wrt` through one run of `block`, null where
    * the targets do not depend on one. Values of `block` are not computed again but asked for: see `read`.
    */
-  readonly pullBack: (block: Block, request: PullBackRequest) => (Variable | null)[]
+  readonly pullBack: (block: Block, request: PullBackRequest) => readonly RunGradient[]
 }
 
 export type GradRule<I extends InputSignature, O extends OutputSignature, A extends AttrSignature> = (
@@ -160,6 +179,11 @@ export interface OpFactsRule {
   readonly stretches?: string | undefined
   /** Of an op that reorders axes: axis i of the only output is axis permutes[i] of the only input. */
   readonly permutes?: ((attrs: Attrs) => readonly number[]) | undefined
+  /**
+   * Of an op that adds up products along an axis of each input, by slot (negative from the end): with inputs joined along these
+   * the only output is the sum of the outputs.
+   */
+  readonly addsAlong?: ((attrs: Attrs) => Readonly<Record<string, number>>) | undefined
   /** The value of every element of the only output. */
   readonly constant?: ((attrs: Attrs) => Dim) | undefined
   /** How often its sub-blocks run, if that is known: once unless said. */

@@ -106,6 +106,7 @@ export const matmulOp = /*#__PURE__*/ primitive({
   facts: {
     kind: "contract",
     flops: ({ x }, { z }, { transposeX }) => mulDims(2, numel(one(z).shape), matrix(one(x), transposeX === true)[1]),
+    addsAlong: ({ transposeX, transposeY }) => ({ x: transposeX === true ? -2 : -1, y: transposeY === true ? -1 : -2 }),
   },
 })
 

@@ -1,6 +1,7 @@
-// The gradient of a loop: a scan in the other direction, whose carry are the gradients of the carry, and sums over the runs for
-// what the body captures. What it reads of the values of a run, the loop saves: the gradient adds results to the body and outputs
-// to the operator, and scans them. So nothing is computed twice, and the gradient can be differentiated like any other scan.
+// The gradient of a loop: a scan in the other direction, whose carry are the gradients of the carry. What it reads of the values
+// of a run, the loop saves: the gradient adds results to the body and outputs to the operator, and scans them. So nothing is
+// computed twice, and the gradient can be differentiated like any other scan. What the runs give to a captured variable is added
+// up from run to run; but where it is a product, one product does for all runs, behind the loop: see scan-loop-product.ts.
 
 import {
   type Block,
@@ -15,10 +16,12 @@ import {
 } from "@counterflow/ir"
 import { add } from "./arithmetic.ts"
 import { dependents } from "./control.ts"
-import { openLoop } from "./control-loop.ts"
+import { addParam, openLoop } from "./control-loop.ts"
 import { fillConstant } from "./creation.ts"
 import type { GradContext } from "./define.ts"
 import { closeScan, type Scanned } from "./scan-loop.ts"
+import { factorsOf, productOfRuns } from "./scan-loop-product.ts"
+import { sum } from "./sum.ts"
 
 /** A loop, as its gradient sees it: `count` runs of at most `length`, each stack as long as that. */
 interface Differentiated extends Scanned {
@@ -47,7 +50,6 @@ export function loopGradient(
   const body = op.blocks["body"] ?? fail("CF_INTERNAL", `${op.type} has no body`)
   const [index, ...params] = body.params
   const [carry, slices] = [params.slice(0, init.length), params.slice(init.length)]
-  const next = body.results.slice(0, init.length)
 
   const isWanted = (slot: string) => (variable: Variable, i: number) => isFloat(variable.dtype) && needs(slot, i)
   const read = new Set(capturesOf([body]))
@@ -55,60 +57,89 @@ export function loopGradient(
   const scanned = slices.filter((_, i) => isWanted("xs")(xs[i]!, i))
   const wantedCarry = carry.filter((_, i) => isWanted("init")(init[i]!, i))
   const active = activeCarries(body, carry, wantedCarry, [...scanned, ...captured])
+  const activeCarry = active.map((i) => carry[i]!)
 
   const zeros = ({ shape, dtype }: TensorType) => fillConstant({ shape, dtype, value: 0, program })
   const stacks = cotangents.stacks.flatMap((cotangent, i) =>
     cotangent === null ? [] : [{ cotangent, result: body.results[init.length + i]! }],
   )
-  const start = [...active.map((i) => cotangents.carry[i] ?? zeros(init[i]!)), ...captured.map(zeros)]
+  const start = active.map((i) => cotangents.carry[i] ?? zeros(init[i]!))
   const inputs = stacks.map(({ cotangent }) => cotangent)
   const loop = openLoop(program, "scan", start, inputs, length)
-  const [dCarry, sums] = [loop.carry.slice(0, active.length), loop.carry.slice(active.length)]
+  const here = <T>(build: () => T) => program.within({ block: loop.block, trip: null }, build)
 
-  // What the gradients read of a run, and what they read in its place: slices of what is scanned, or of what the loop saves.
-  const readValues: Variable[] = []
-  const readSlices: Variable[] = []
+  // What is read here of the values of a run: slices of what is scanned, or of what the loop saves.
+  const readSlices = new Map<Variable, Variable>()
   const standIn = (variable: Variable): Variable => {
     if (variable === index) return loop.index
     const { shape, dtype } = variable
-    const slice = loop.block.createVar({ shape, dtype, name: program.uniqueName("scan.slice") })
-    readValues.push(variable)
-    readSlices.push(slice)
+    const known = readSlices.get(variable)
+    const slice = known ?? loop.block.createVar({ shape, dtype, name: program.uniqueName("scan.slice") })
+    readSlices.set(variable, slice)
     return slice
   }
 
-  const gradients = program.within({ block: loop.block, trip: null }, () => {
-    const wrt = [...active.map((i) => carry[i]!), ...captured, ...scanned]
-    const found = pullBack(body, {
-      targets: [...active.map((i) => next[i]!), ...stacks.map(({ result }) => result)],
-      cotangents: [...dCarry, ...loop.slices],
-      wrt,
+  const wanted = [...activeCarry, ...scanned]
+  const runs = here(() =>
+    pullBack(body, {
+      targets: [...active.map((i) => body.results[i]!), ...stacks.map(({ result }) => result)],
+      cotangents: [...loop.carry, ...loop.slices],
+      wrt: [...wanted, ...captured],
       read: standIn,
-    })
-    const collected = active.length + captured.length
-    return found.map((gradient, i) => {
-      const sum = i < collected ? sums[i - active.length] : undefined
-      if (sum === undefined) return gradient ?? zeros(wrt[i]!)
-      return gradient === null ? sum : add(sum, gradient)
-    })
-  })
-  loop.block.setParams([...loop.block.params, ...readSlices])
-  inputs.push(...stacksOf(op, body, readValues, new Map(slices.map((slice, i) => [slice, xs[i]!])), length))
-  const carried = active.length + captured.length
-  const made = closeScan(loop, gradients.slice(0, carried), gradients.slice(carried), {
-    init: start,
-    xs: inputs,
+      summed: new Set(captured),
+    }),
+  )
+  const ofRun = here(() => wanted.map((variable, i) => runs[i]?.gradient ?? zeros(variable)))
+  const [dCarry, dSlices] = [ofRun.slice(0, active.length), ofRun.slice(active.length)]
+
+  // What the runs give to a captured variable, and is no product, is carried and added up.
+  const given = captured.map((variable, i) => ({ variable, ...runs[wanted.length + i]! }))
+  const added = given.flatMap(({ variable, gradient }) => (gradient === null ? [] : [{ variable, gradient }]))
+  const sums = added.map(({ variable }) => addParam(loop.block, "scan.carry", variable))
+  const nextSums = here(() => added.map(({ gradient }, i) => add(sums[i]!, gradient)))
+
+  // The factors of products are stacked here, but for those of which there is a stack. Where there are fewer runs than places,
+  // they must be zero behind the last run: what a loop stacks is, what it scans need not be.
+  const scans = new Map(slices.map((slice, i) => [slice, xs[i]!]))
+  const whole = count === undefined ? new Map([...scans, ...loop.slices.map((s, i) => [s, inputs[i]!] as const)]) : null
+  const factors = factorsOf(given.flatMap(({ products }) => products))
+  const isThere = (value: Variable) => whole?.has(value) === true || (value.block === body && !scans.has(value))
+  const there = factors.filter(isThere)
+  const made = factors.filter((value) => !isThere(value))
+  const stacked = made.map((value) => (value.block === body ? standIn(value) : value))
+
+  loop.block.setParams([loop.index, ...loop.carry, ...sums, ...loop.slices, ...readSlices.values()])
+  const known = stacksOf(op, body, [...readSlices.keys(), ...there], whole ?? scans, length)
+  const results = [...new Set([...dSlices, ...stacked])]
+  const gradient = closeScan({ ...loop, carry: [...loop.carry, ...sums] }, [...dCarry, ...nextSums], results, {
+    init: [...start, ...added.map(({ variable }) => zeros(variable))],
+    xs: [...inputs, ...known.slice(0, readSlices.size)],
     length,
     reverse: !reverse,
     count,
   })
-  const found = (list: readonly Variable[], of: readonly Variable[], results: readonly Variable[]) =>
-    list.map((variable) => results[of.indexOf(variable)] ?? null)
-  const activeWanted = active.map((i) => carry[i]!)
+
+  const stackOf = new Map([
+    ...there.map((value, i) => [value, known[readSlices.size + i]!] as const),
+    ...made.map((value, i) => [value, gradient.ys[results.indexOf(stacked[i]!)]!] as const),
+  ])
+  const sumOf = new Map(added.map(({ variable }, i) => [variable, gradient.carry[active.length + i]!]))
+  const total = ({ variable, products }: (typeof given)[number]) => {
+    const carried = sumOf.get(variable)
+    const parts = products.map((product) => productOfRuns(product, stackOf, length))
+    const all = carried === undefined ? parts : [carried, ...parts]
+    return all.length > 1 ? sum(all) : (all[0] ?? zeros(variable))
+  }
+  const found = (list: readonly Variable[], of: readonly Variable[], answers: readonly (Variable | undefined)[]) =>
+    list.map((variable) => answers[of.indexOf(variable)] ?? null)
   return {
-    init: found(carry, activeWanted, made.carry),
-    xs: found(slices, scanned, made.ys),
-    captures: found(captures, captured, made.carry.slice(active.length)),
+    init: found(carry, activeCarry, gradient.carry),
+    xs: found(
+      slices,
+      scanned,
+      dSlices.map((slice) => gradient.ys[results.indexOf(slice)]),
+    ),
+    captures: found(captures, captured, given.map(total)),
   }
 }
 
