@@ -11,8 +11,11 @@ export {
   dropout,
   embedding,
   fc,
+  gru,
   layerNorm,
+  lstm,
   pool2d,
+  rnn,
 } from "@counterflow/layers"
 export {
   cosineDecay,

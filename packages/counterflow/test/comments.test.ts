@@ -7,7 +7,7 @@ import { root } from "./pages.ts"
 import { bundleScripts, type Scripts } from "./scripts.ts"
 import { configuration, patience, typeErrors } from "./suite.ts"
 
-const folders = ["autodiff/src", "compiler/src", "executor/src", "kernels-wasm/src/saved"]
+const folders = ["autodiff/src", "compiler/src", "executor/src", "kernels-wasm/src/saved", "layers/src"]
 
 /** What the examples may use without saying where it comes from. */
 const prelude = `

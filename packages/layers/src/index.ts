@@ -20,6 +20,8 @@ export {
 export { type Layer, layer, type LayerInit, type WeightInit } from "./layer.ts"
 export { batchNorm, type BatchNormOptions, layerNorm, type LayerNormOptions } from "./normalization.ts"
 export type { OptionKind, OptionKinds } from "./options.ts"
+export type { RecurrentOptions } from "./recurrence.ts"
+export { gru, type GruOptions, lstm, type LstmOptions, rnn, type RnnOptions } from "./recurrent.ts"
 export {
   adaptivePool2d,
   type AdaptivePool2dOptions,
