@@ -14,6 +14,7 @@ export const lenet = {
 } as const
 export const conv2d = { batch: 8, channels: 64, image: 56, filters: 64, filterSize: 3 } as const
 export const gpt = { vocabulary: 256, length: 128, batch: 4, width: 128, heads: 4, blocks: 2 } as const
+export const lstm = { vocabulary: 256, lengths: [64, 512], batch: 32, width: 128 } as const
 
 /** How an array is drawn. */
 export type Draw =
@@ -95,4 +96,13 @@ export const arrays: readonly ArraySpec[] = [
   { name: "mlp.labels.128", shape: [128], draw: below(10) },
   { name: "lenet.x.64", shape: [64, 1, 28, 28], draw: uniform(1, 0) },
   { name: "lenet.labels.64", shape: [64], draw: below(10) },
+  ...lstm.lengths.flatMap((length) => [
+    { name: `lstm.tokens.${length}`, shape: [lstm.batch, length], draw: below(256) },
+    { name: `lstm.targets.${length}`, shape: [lstm.batch, length], draw: below(256) },
+  ]),
+  { name: "lstm.embedding", shape: [256, 128], draw: uniform(1) },
+  { name: "lstm.input", shape: [128, 512], draw: weight(128, 1) },
+  { name: "lstm.state", shape: [128, 512], draw: weight(128, 1) },
+  { name: "lstm.bias", shape: [512], draw: constant(0) },
+  { name: "lstm.head", shape: [128, 256], draw: weight(128, 1) },
 ]

@@ -1,7 +1,7 @@
 // What is measured: for each workload what one step is, how much arithmetic it holds, what its check is, and how far two
 // peers' checks may lie apart.
 
-import { conv2d, gemm } from "./sizes.ts"
+import { conv2d, gemm, lstm } from "./sizes.ts"
 
 export interface Workload {
   readonly id: string
@@ -165,6 +165,27 @@ export const groups: readonly Group[] = [
       },
     ],
   },
+  {
+    id: "lstm",
+    title: "LSTM of width 128",
+    workloads: [
+      ...lstm.lengths.map((length) => ({
+        id: `lstm.${length}`,
+        step: `training step, ${length} tokens, batch 32, vocabulary 256, Adam, loss read`,
+        flops: null,
+        check: afterSteps(5),
+        tolerance: adaptive,
+      })),
+      {
+        id: "lstm.unrolled",
+        step: "the same for 64 tokens, with each of the 64 steps written out in the program instead of a loop",
+        flops: null,
+        check: afterSteps(5),
+        tolerance: adaptive,
+        isOwn: true,
+      },
+    ],
+  },
 ]
 
 export const workloads: readonly Workload[] = groups.flatMap((group) => group.workloads)
@@ -173,7 +194,7 @@ export const workloads: readonly Workload[] = groups.flatMap((group) => group.wo
 export const cold = "cold"
 export const compile = "compile"
 /** Whose compile times are measured. */
-export const compiled = ["mlp.128", "lenet.32", "gpt"] as const
+export const compiled = ["mlp.128", "lenet.32", "gpt", "lstm.64", "lstm.512", "lstm.unrolled"] as const
 
 /** Whether `--only` asks for this: its name, or that of its group. */
 export function isWanted(id: string, only: readonly string[] | null): boolean {

@@ -2,6 +2,7 @@
 // how counterflow differentiates.
 
 import type { GptSizes } from "../src/counterflow/gpt.ts"
+import type { LstmSizes } from "../src/counterflow/lstm.ts"
 import type { LenetSizes } from "../src/counterflow/lenet.ts"
 import * as plain from "./reference.ts"
 
@@ -72,6 +73,26 @@ export function gptLogits(tokens: readonly number[], weights: Weights, sizes: Gp
     x = plain.sum(x, linear(wide, weights, `${block}.down`, `${block}.down.bias`))
   }
   return linear(norm(x, "norm"), weights, "head", null)
+}
+
+/** The logits of one sequence. */
+export function lstmLogits(tokens: readonly number[], weights: Weights, { width }: LstmSizes): number[][] {
+  const table = plain.matrixOf(of(weights, "embedding"), width)
+  const given = linear(
+    tokens.map((token) => table[token] ?? []),
+    weights,
+    "input",
+    "bias",
+  )
+  let [h, c] = [0, 1].map(() => Array.from({ length: width }, () => 0)) as [number[], number[]]
+  const outputs = given.map((row) => {
+    const [z = []] = plain.sum([row], linear([h], weights, "state", null))
+    const gate = (number: number, unit: number) => 1 / (1 + Math.exp(-(z[number * width + unit] ?? NaN)))
+    c = c.map((value, unit) => gate(1, unit) * value + gate(0, unit) * Math.tanh(z[2 * width + unit] ?? NaN))
+    h = c.map((value, unit) => gate(3, unit) * Math.tanh(value))
+    return h
+  })
+  return linear(outputs, weights, "head", null)
 }
 
 /** Changes one weight, given its gradient: called once per weight and step, with the number of the step from 1. */

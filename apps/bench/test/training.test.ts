@@ -7,6 +7,7 @@ import { type GptSizes, gptTraining, withMask } from "../src/counterflow/gpt.ts"
 import { type Batch, forward, training } from "../src/counterflow/job.ts"
 import { lenetForward, lenetTraining } from "../src/counterflow/lenet.ts"
 import { backends } from "../src/counterflow/peer.ts"
+import { lstmTraining } from "../src/counterflow/lstm.ts"
 import type { Model } from "../src/counterflow/model.ts"
 import { draw, elementsOf, type Source, type Values } from "../src/data.ts"
 import { probe } from "../src/probe.ts"
@@ -54,6 +55,21 @@ const lenetBatch = { x: values([2, 2, 10, 10], 5), label: labels([2], 3, 6) }
 const gpt = { vocabulary: 5, length: 3, width: 4, heads: 2, blocks: 1 }
 const gptBatch = { tokens: labels([2, 3], 5, 7), label: labels([2, 3], 5, 8) }
 
+const lstm = { vocabulary: 5, length: 3, batch: 2, width: 2 }
+const lstmBatch = { tokens: labels([2, 3], 5, 9), label: labels([2, 3], 5, 10) }
+
+const lstmCase = (isUnrolled: boolean): Case => ({
+  model: () => lstmTraining(lstm, isUnrolled),
+  batch: lstmBatch,
+  loss: (weights) => {
+    const sequences = plain.matrixOf(lstmBatch.tokens.data, lstm.length)
+    const logits = sequences.flatMap((tokens) => models.lstmLogits(tokens, weights, lstm))
+    return plain.crossEntropy(logits, lstmBatch.label.data)
+  },
+  update: models.adam(1e-3),
+  steps: 2,
+})
+
 const rowsOf = ({ data, shape }: Values) => plain.matrixOf(data, shape.at(-1) ?? NaN)
 
 const mlpCase: Case = {
@@ -95,6 +111,8 @@ const cases: Record<string, Case> = {
     steps: 2,
     source: (source) => withMask(source, gpt.length),
   },
+  "an lstm": lstmCase(false),
+  "an unrolled lstm": lstmCase(true),
 }
 
 /** The losses of the reference, computed once for all backends. */

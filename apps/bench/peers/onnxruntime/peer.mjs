@@ -37,6 +37,7 @@ export default async function start(variant, given) {
     cannot: {
       lenet: "it has no autodiff, and ONNX no operator for the gradient of max pooling",
       gpt: "it has no autodiff",
+      lstm: "it has no autodiff",
     },
   }
 }

@@ -188,4 +188,31 @@ def gpt():
 
 
 workloads["gpt"] = gpt
+
+
+def lstm(length):
+    def make():
+        embedding, head = variable("lstm.embedding"), variable("lstm.head")
+        cell = torch.nn.LSTM(128, 128, batch_first=True)
+        # Its weights are transposed, and it has a second bias, which stays zero.
+        with torch.no_grad():
+            cell.weight_ih_l0.copy_(tensor("lstm.input").T)
+            cell.weight_hh_l0.copy_(tensor("lstm.state").T)
+            cell.bias_ih_l0.copy_(tensor("lstm.bias"))
+            cell.bias_hh_l0.zero_()
+        cell.bias_hh_l0.requires_grad_(False)
+        tokens, targets = (tensor(f"lstm.{name}.{length}").long() for name in ("tokens", "targets"))
+
+        def loss():
+            outputs, _ = cell(embedding[tokens])
+            return F.cross_entropy(outputs.reshape(-1, 128) @ head, targets.reshape(-1))
+
+        trained = [embedding, cell.weight_ih_l0, cell.weight_hh_l0, cell.bias_ih_l0, head]
+        return train(torch.optim.Adam(trained, 1e-3), loss, 5)
+
+    return make
+
+
+for length in (64, 512):
+    workloads[f"lstm.{length}"] = lstm(length)
 serve(f"PyTorch {torch.__version__}, 1 thread", workloads)

@@ -3,12 +3,13 @@
 import { cpu, Executor, wasm } from "counterflow"
 import type { Source } from "../data.ts"
 import type { Given, Job, Peer } from "../protocol.ts"
-import { gemm, gpt, lenet, mlp, regression } from "../sizes.ts"
+import { gemm, gpt, lenet, lstm, mlp, regression } from "../sizes.ts"
 import * as dense from "./dense.ts"
 import { gptTraining, withMask } from "./gpt.ts"
 import { forward, type Training, training, trainingByRun } from "./job.ts"
 import * as kernels from "./kernels.ts"
 import { lenetForward, lenetTraining } from "./lenet.ts"
+import { lstmTraining } from "./lstm.ts"
 import { partOf } from "./model.ts"
 
 /** The backends that can be measured; ratios refer to the first. */
@@ -48,6 +49,13 @@ export function trainings(load: Source): Record<string, () => Training> {
       return { model: gptTraining(gpt), source, batch, steps: 5 }
     },
   }
+  const lstmOf = (length: number, isUnrolled: boolean) => () => {
+    const source = part("lstm")
+    const batch = { tokens: source(`tokens.${length}`), label: source(`targets.${length}`) }
+    return { model: lstmTraining({ ...lstm, length }, isUnrolled), source, batch, steps: 5 }
+  }
+  for (const length of lstm.lengths) named[`lstm.${length}`] = lstmOf(length, false)
+  named["lstm.unrolled"] = lstmOf(lstm.lengths[0], true)
   for (const batch of mlp.batches) {
     const source = part("mlp")
     named[`mlp.${batch}`] = () => ({ model: dense.mlpTraining(mlp), source, batch: labelled(source, batch), steps: 5 })
