@@ -113,13 +113,13 @@ function refuseShape(variable: LoweredVar, shape: readonly number[], why: string
  * ```
  */
 export function bindProgram(program: LoweredProgram, fetches: readonly string[], bindings: Bindings): BoundProgram {
-  for (const { left, right, origin } of program.constraints) {
+  for (const { left, right, why, origin } of program.constraints) {
     const where = () => `${origin.type} built at ${String(origin.site)}`
     const [a, b] = [boundDim(left, bindings, where), boundDim(right, bindings, where)]
     if (a !== b) {
-      fail("CF_SYMBOL_CONFLICT", `${formatDim(left)} = ${a} and ${formatDim(right)} = ${b} must be equal`, {
+      fail("CF_SYMBOL_CONFLICT", `${sized(left, a)} and ${sized(right, b)} must be equal`, {
         op: origin.type,
-        notes: [...bindings].map(([name, size]) => `${name} = ${size}`),
+        notes: [...(why === undefined ? [] : [why()]), ...[...bindings].map(([name, size]) => `${name} = ${size}`)],
         where: `this ${origin.type} was built at ${String(origin.site)}`,
         fix: "feed sizes for which both are equal",
       })
@@ -130,6 +130,10 @@ export function bindProgram(program: LoweredProgram, fetches: readonly string[],
     (name) => program.names.get(name) ?? fail("CF_INTERNAL", `the lowered program lost the fetch ${name}`),
   )
   return { vars, block: bindBlock(program.block, bindings), fetches: ids, commits: program.commits }
+}
+
+function sized(dim: Dim, size: number): string {
+  return typeof dim === "number" ? String(dim) : `${formatDim(dim)} = ${size}`
 }
 
 function bindVar(variable: LoweredVar, bindings: Bindings): BoundVar {

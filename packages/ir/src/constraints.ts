@@ -7,6 +7,8 @@ import { fail } from "./errors.ts"
 export interface Equality {
   readonly left: Dim
   readonly right: Dim
+  /** The shape rule's own words; a program from a file has them once its records are attached. */
+  readonly why?: (() => string) | undefined
 }
 
 let recorded: Equality[] | null = null
@@ -29,7 +31,7 @@ export function unifyDims(left: Dim, right: Dim, why?: () => string): Dim {
   if (relation === "different") {
     fail("CF_SHAPE_MISMATCH", why?.() ?? `${formatDim(left)} and ${formatDim(right)} must be equal`)
   }
-  if (relation === "unknown") recorded?.push({ left, right })
+  if (relation === "unknown") recorded?.push({ left, right, why })
   return typeof right === "number" ? right : left
 }
 

@@ -85,6 +85,8 @@ export interface Commit {
 export interface LoweredConstraint {
   readonly left: Dim
   readonly right: Dim
+  /** What the shape rule says of it. */
+  readonly why?: (() => string) | undefined
   readonly origin: Origin
 }
 

@@ -129,7 +129,7 @@ class Lowering {
   #lower(op: Operator): LoweredOp[] {
     const record = recordOf(op)
     const origin = { type: originOf(op).type, role: op.role, scope: op.scope, site: op.site }
-    for (const { left, right } of op.equalities) this.#constraints.push({ left, right, origin })
+    for (const equality of op.equalities) this.#constraints.push({ ...equality, origin })
     if (record.kind === "composite" && !this.#keep.has(record.name)) return this.#expand(op, record)
     if (record.facts.kind === "random") this.#randomStep ??= op.inputs["step"]?.[0] ?? null
     const slots = (variables: Readonly<Record<string, readonly Variable[]>>) =>
