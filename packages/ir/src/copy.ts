@@ -177,6 +177,7 @@ function parameterInit(parameter: Parameter) {
 function linkGradients(variables: ReadonlyMap<Variable, Variable>): void {
   for (const [from, to] of variables) {
     if (from.gradientOf !== null) to.gradientOf = variables.get(from.gradientOf) ?? null
+    if (from.insteadOf !== null) to.insteadOf = variables.get(from.insteadOf) ?? null
   }
 }
 

@@ -52,6 +52,7 @@ export interface VariableJson {
   stopGradient?: boolean
   initialValue?: NumberJson
   gradientOf?: string
+  insteadOf?: string
   parameter?: ParameterJson
 }
 
@@ -116,7 +117,7 @@ function blockJson(block: Block, positions: ReadonlyMap<Operator, [number, numbe
 }
 
 function variableJson(variable: Variable): VariableJson {
-  const { name, dtype, role, persistable, isData, stopGradient, initialValue, gradientOf } = variable
+  const { name, dtype, role, persistable, isData, stopGradient, initialValue, gradientOf, insteadOf } = variable
   return {
     name,
     dtype,
@@ -127,6 +128,7 @@ function variableJson(variable: Variable): VariableJson {
     ...(stopGradient !== isData && { stopGradient }),
     ...(initialValue !== undefined && { initialValue: encodeNumber(initialValue) }),
     ...(gradientOf !== null && { gradientOf: gradientOf.name }),
+    ...(insteadOf !== null && { insteadOf: insteadOf.name }),
     ...(variable instanceof Parameter && { parameter: parameterJson(variable) }),
   }
 }

@@ -105,10 +105,11 @@ function parameterFlags({ trainable, learningRate, regularizer, initializer }: P
 }
 
 function variableFlags(variable: Variable, stops: boolean): string[] {
-  const { stopGradient, gradientOf } = variable
+  const { stopGradient, gradientOf, insteadOf } = variable
   return [
     ...(stopGradient === stops ? [] : [`stopGradient=${stopGradient}`]),
     ...(gradientOf === null ? [] : [`gradientOf=${nameText(gradientOf.name)}`]),
+    ...(insteadOf === null ? [] : [`insteadOf=${nameText(insteadOf.name)}`]),
   ]
 }
 

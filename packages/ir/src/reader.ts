@@ -59,8 +59,9 @@ function build(json: ProgramJson, target: Program): void {
     if (blockJson.results !== undefined) block.setResults(blockJson.results.map(find))
   }
   for (const [block, blockJson] of pairs) {
-    for (const { name, gradientOf } of blockJson.vars) {
+    for (const { name, gradientOf, insteadOf } of blockJson.vars) {
       if (gradientOf !== undefined) find(name).gradientOf = find(gradientOf)
+      if (insteadOf !== undefined) find(name).insteadOf = find(insteadOf)
     }
     for (const [index, { derivedFrom }] of blockJson.ops.entries()) {
       if (derivedFrom !== undefined) block.ops[index]?.linkTo(blocks[derivedFrom[0]]?.ops[derivedFrom[1]] ?? null)

@@ -137,16 +137,18 @@ function checkLinks(program: ProgramJson, entries: ReadonlyMap<string, Entry>, r
     }
     origins.set(path, `blocks[${block}].ops[${position}]`)
   }
-  const primals = new Map<string, string>()
-  for (const [block, { vars }] of program.blocks.entries()) {
-    for (const [position, { gradientOf }] of vars.entries()) {
-      if (gradientOf === undefined) continue
-      const path = `blocks[${block}].vars[${position}]`
-      primals.set(path, find(entries, gradientOf, `${path}.gradientOf`, refuse).path)
-    }
-  }
   refuseCycles(origins, "derivedFrom", refuse)
-  refuseCycles(primals, "gradientOf", refuse)
+  for (const key of ["gradientOf", "insteadOf"] as const) {
+    const links = new Map<string, string>()
+    for (const [block, { vars }] of program.blocks.entries()) {
+      for (const [position, { [key]: name }] of vars.entries()) {
+        if (name === undefined) continue
+        const path = `blocks[${block}].vars[${position}]`
+        links.set(path, find(entries, name, `${path}.${key}`, refuse).path)
+      }
+    }
+    refuseCycles(links, key, refuse)
+  }
 }
 
 /** Following a link must come to an end. Each path is followed once, so this is linear. */

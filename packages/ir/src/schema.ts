@@ -81,7 +81,16 @@ function readBlock(block: Field): BlockJson {
 }
 
 function readVariable(variable: Field): VariableJson {
-  const optionals = ["role", "persistable", "isData", "stopGradient", "initialValue", "gradientOf", "parameter"]
+  const optionals = [
+    "role",
+    "persistable",
+    "isData",
+    "stopGradient",
+    "initialValue",
+    "gradientOf",
+    "insteadOf",
+    "parameter",
+  ]
   variable.keys(["name", "dtype", "shape"], optionals)
   const shape = variable.at("shape").items()
   if (shape.length > limits.rank) variable.at("shape").refuse(`has rank ${shape.length}, more than ${limits.rank}`)
@@ -98,6 +107,7 @@ function readVariable(variable: Field): VariableJson {
     ...variable.optional("stopGradient", (flag) => flag.boolean()),
     ...variable.optional("initialValue", (value) => value.number()),
     ...variable.optional("gradientOf", (primal) => primal.name()),
+    ...variable.optional("insteadOf", (original) => original.name()),
     ...variable.optional("parameter", readParameter),
   }
 }

@@ -46,10 +46,10 @@ function readType(line: Cursor): { dtype: DType; shape: DimJson[] } {
 function readVariableFlag(line: Cursor, variable: VariableJson, key: string): boolean {
   if (key === "persistable") variable.persistable = true
   else if (key === "data") variable.isData = true
-  else if (["stopGradient", "gradientOf", "role", "initialValue"].includes(key)) {
+  else if (["stopGradient", "gradientOf", "insteadOf", "role", "initialValue"].includes(key)) {
     line.expect("=")
     if (key === "stopGradient") variable.stopGradient = line.boolean()
-    if (key === "gradientOf") variable.gradientOf = line.name()
+    if (key === "gradientOf" || key === "insteadOf") variable[key] = line.name()
     if (key === "initialValue") variable.initialValue = encodeNumber(line.number())
     if (key === "role") setRole(variable, readRole(line))
   } else return false

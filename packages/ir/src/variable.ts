@@ -33,6 +33,11 @@ export class Variable {
   producer: Operator | null = null
   /** The variable this one is a gradient of. */
   gradientOf: Variable | null = null
+  /**
+   * The variable whose value this one is: what comes later in the program, fetches and commits included, takes this one for it.
+   * So a training part may compute a value in another way than the forward part, which stays as it was written.
+   */
+  insteadOf: Variable | null = null
   #name: string | null
   #stopGradient: boolean
 

@@ -97,15 +97,30 @@ function verifyVariable(program: Program, variable: Variable, producer: Operator
   }
   if (producer !== null && producer.block !== variable.block)
     refuseVariable(variable, "its producer stands in another block")
-  if (gradientOf === null) return
-  if (program.variables.get(gradientOf.name) !== gradientOf) {
-    refuseVariable(variable, `it is the gradient of ${gradientOf.name}, which is not of this program`)
+  verifyLink(program, variable, gradientOf, "is the gradient of", "of which it is the gradient")
+  verifyStandIn(program, variable)
+}
+
+function verifyLink(program: Program, variable: Variable, to: Variable | null, is: string, as: string): void {
+  if (to === null) return
+  if (program.variables.get(to.name) !== to) {
+    refuseVariable(variable, `it ${is} ${to.name}, which is not of this program`)
   }
-  if (gradientOf.dtype !== dtype || !sameShape(gradientOf.shape, shape)) {
-    refuseVariable(
-      variable,
-      `it must have the shape and dtype of ${gradientOf.toString()}, of which it is the gradient`,
-    )
+  if (to.dtype !== variable.dtype || !sameShape(to.shape, variable.shape)) {
+    refuseVariable(variable, `it must have the shape and dtype of ${to.toString()}, ${as}`)
+  }
+}
+
+/** Only what is computed has another way to be computed, and only the global block has an order that all readers share. */
+function verifyStandIn(program: Program, variable: Variable): void {
+  const { insteadOf } = variable
+  verifyLink(program, variable, insteadOf, "stands instead of", "instead of which it stands")
+  if (insteadOf === null) return
+  for (const each of [variable, insteadOf]) {
+    if (each.producer === null || each.block.index > 0 || insteadOf === variable) {
+      const why = `${each.name} must be computed by an operator of the global block`
+      refuseVariable(variable, `it stands instead of ${insteadOf.name}: ${why}, each by its own`)
+    }
   }
 }
 

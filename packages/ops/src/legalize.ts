@@ -54,7 +54,7 @@ class Lowering {
   readonly #keep: ReadonlySet<string>
   readonly #vars: LoweredVar[] = []
   readonly #ids: Map<Variable, VarId> = new Map()
-  /** Outputs of expanded composites → the variables that take their place. */
+  /** Outputs of expanded composites, and what others stand instead of from here on → the variables that take their place. */
   readonly #standIns: Map<Variable, Variable> = new Map()
   readonly #constraints: LoweredConstraint[] = []
   /** What the operators that are kept read, and what is fetched or handed out. */
@@ -69,14 +69,16 @@ class Lowering {
 
   run(fetches: readonly string[]): LoweredProgram {
     const block = this.#program.globalBlock()
-    const live = liveOperators(block, fetches)
-    for (const name of fetches) this.#read.add(block.var(name))
-    const written = lastWrites(live)
-    for (const { value } of written) this.#read.add(value)
-    this.#noteReads(live)
+    const places = new StandIns(block)
+    const roots = [...fetches.map((name) => block.var(name)), ...block.ops.flatMap(valuesWritten)]
+    const targets = roots.map((root) => places.last(root))
+    const live = liveOperators(block, targets, places)
+    for (const target of targets) this.#read.add(target)
+    for (const op of live) for (const input of op.inputList()) this.#read.add(places.at(input, op))
     // All data variables take part: an unneeded feed still binds symbols.
     for (const variable of block.vars.values()) if (variable.isData) this.#id(variable)
-    const ops = live.flatMap((op) => this.#lower(op))
+    const ops = live.flatMap((op) => this.#lowerInOrder(op))
+    const written = lastWrites(block.ops)
     if (this.#randomStep !== null) ops.push(...this.#advance(this.#randomStep, written))
     for (const write of written) ops.push(...this.#separate(write))
     for (const name of fetches) ops.push(...this.#keepOld(block.var(name), written))
@@ -97,8 +99,13 @@ class Lowering {
     }
   }
 
-  #noteReads(live: readonly Operator[]): void {
-    for (const op of live) for (const input of op.inputList()) this.#read.add(input)
+  /** What an operator's outputs stand instead of is read no more by what comes after it. */
+  #lowerInOrder(op: Operator): LoweredOp[] {
+    const ops = this.#lower(op)
+    for (const output of op.outputList()) {
+      if (output.insteadOf !== null) this.#standIns.set(output.insteadOf, this.#standIn(output))
+    }
+    return ops
   }
 
   #advance(step: Variable, written: Written[]): LoweredOp[] {
@@ -196,8 +203,7 @@ class Lowering {
       block,
       results.map((result) => result.producer),
     )
-    for (const result of results) this.#read.add(result)
-    this.#noteReads(live)
+    for (const result of [...results, ...live.flatMap((op) => op.inputList())]) this.#read.add(result)
     const ops = live.flatMap((op) => this.#lower(op))
     return {
       ops,
@@ -243,19 +249,49 @@ function originOf(op: Operator): Operator {
 }
 
 /** What runs: every operator the fetches need and every operator that leads to a state write, in program order. */
-function liveOperators(block: Block, fetches: readonly string[]): Operator[] {
-  const roots = fetches.map((name) => block.var(name).producer)
-  return operatorsFor(block, [...roots, ...block.ops.filter((op) => op.writes.length > 0)])
+function liveOperators(block: Block, targets: readonly Variable[], places: StandIns): Operator[] {
+  const producers = targets.map((target) => target.producer)
+  return operatorsFor(block, producers, (input, reader) => places.at(input, reader))
 }
 
-function operatorsFor(block: Block, roots: readonly (Operator | null)[]): Operator[] {
+function valuesWritten(op: Operator): Variable[] {
+  return op.writes.flatMap((write) => op.written(write) ?? [])
+}
+
+/** Which variables stand instead of others, for those that come later in a block. */
+class StandIns {
+  readonly #by: Map<Variable, Variable> = new Map()
+
+  constructor({ ops }: Block) {
+    for (const op of ops) {
+      for (const output of op.outputList()) if (output.insteadOf !== null) this.#by.set(output.insteadOf, output)
+    }
+  }
+
+  /** What stands for a variable at the end of the block. */
+  last(variable: Variable): Variable {
+    return this.#by.get(variable) ?? variable
+  }
+
+  /** What an operator reads where it names a variable. */
+  at(variable: Variable, reader: Operator): Variable {
+    const by = this.last(variable)
+    return (by.producer?.position ?? Infinity) < reader.position ? by : variable
+  }
+}
+
+function operatorsFor(
+  block: Block,
+  roots: readonly (Operator | null)[],
+  readAt: (input: Variable, reader: Operator) => Variable = (input) => input,
+): Operator[] {
   const found = new Set<Operator>()
   const pending = [...roots]
   while (pending.length > 0) {
     const op = pending.pop()
     if (op === undefined || op === null || op.block !== block || found.has(op)) continue
     found.add(op)
-    for (const input of op.inputList()) pending.push(input.producer)
+    for (const input of op.inputList()) pending.push(readAt(input, op).producer)
   }
   return [...found].sort((a, b) => a.position - b.position)
 }

@@ -82,6 +82,7 @@ class Copying {
     this.#fill(source.globalBlock())
     for (const [from, to] of this.#variables) {
       if (from.gradientOf !== null) to.gradientOf = this.#variables.get(from.gradientOf) ?? null
+      if (from.insteadOf !== null) to.insteadOf = this.#variables.get(from.insteadOf) ?? null
     }
     for (const [from, to] of this.#operators) {
       if (from.derivedFrom !== null) to.linkTo(this.#operators.get(from.derivedFrom) ?? null)
