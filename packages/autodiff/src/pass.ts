@@ -41,11 +41,13 @@ export interface AppendingPass {
   wrt: ReadonlySet<Variable>
   isCut: (variable: Variable) => boolean
   callbacks?: readonly BackwardCallback[]
+  /** What the gradient of a variable is called: "x@GRAD" unless said. */
+  nameOf?: (primal: Variable) => string
 }
 
 /** Runs a pass with role backward; every gradient in the answer is a variable of its own, linked by `gradientOf`. */
 export function appendPass(pass: AppendingPass): Map<Variable, Variable> {
-  const { block, callbacks = [] } = pass
+  const { block, callbacks = [], nameOf = ({ name }) => `${name}@GRAD` } = pass
   const { program } = block
   const names = new Map<string, Variable>()
   const replaced = new Map<Variable, Variable>()
@@ -100,9 +102,7 @@ export function appendPass(pass: AppendingPass): Map<Variable, Variable> {
     answers.map(([primal, gradient]) => {
       const variable = made.has(gradient) && !own.has(gradient) ? gradient : assign(gradient)
       own.add(variable)
-      variable.rename(
-        isPart(primal) ? program.uniqueName(`${primal.name}@GRAD@PART`) : freeName(program, `${primal.name}@GRAD`),
-      )
+      variable.rename(isPart(primal) ? program.uniqueName(`${nameOf(primal)}@PART`) : freeName(program, nameOf(primal)))
       variable.gradientOf = primal
       names.set(variable.name, primal)
       return [primal, variable]

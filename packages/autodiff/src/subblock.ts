@@ -3,7 +3,11 @@
 // loop's own backward block, and asks for the values it reads.
 
 import {
+  type AppendSpec,
+  type Attrs,
   type Block,
+  type Dim,
+  DimExpr,
   type Operator,
   type Slots,
   type Variable,
@@ -255,18 +259,30 @@ function isPure({ record, blocks }: Operator): boolean {
   return isOp(record) && record.facts.kind !== "random" && Object.keys(blocks).length === 0
 }
 
+/** What is different when an operator is emitted once more. */
+export interface Rewriting {
+  /** Of attributes and of the parameters of blocks. */
+  dim(dim: Dim): Dim
+  /** Of its copy: what it reads, what its outputs are called. */
+  spec(op: Operator, inputs: Slots<Variable>, blocks: readonly Block[]): Pick<AppendSpec, "inputs" | "names">
+}
+
+const asItIs: Rewriting = { dim: (dim) => dim, spec: (_op, inputs) => ({ inputs }) }
+
 /** Emits an operator once more, in the current block, on the copies of its inputs; its own sub-blocks are copied too. */
-function again(op: Operator, variables: Map<Variable, Variable>): void {
+export function again(op: Operator, variables: Map<Variable, Variable>, change: Rewriting = asItIs): void {
   const mapped = (slots: Slots<Variable>) =>
     Object.fromEntries(Object.entries(slots).map(([slot, list]) => [slot, list.map((v) => variables.get(v) ?? v)]))
   const blocks = Object.fromEntries(
-    Object.entries(op.blocks).map(([name, inner]) => [name, copyBlock(inner, variables)]),
+    Object.entries(op.blocks).map(([name, inner]) => [name, copyBlock(inner, variables, change)]),
   )
-  const { record, attrs } = op
+  const { record } = op
+  const attrs = rewritten(op.attrs, change) as Attrs
+  const spec = change.spec(op, mapped(op.inputs), Object.values(blocks))
   // Without the program, an operator without inputs would go to the default one.
   const { program } = op.block
   const copy = withSite(op.site, () =>
-    appendOperator({ record, attrs, blocks, inputs: mapped(op.inputs), writes: null, above: again, program }),
+    appendOperator({ record, attrs, blocks, writes: null, above: again, program, ...spec }),
   )
   for (const [slot, list] of Object.entries(op.outputs)) {
     list.forEach((output, index) => {
@@ -278,15 +294,24 @@ function again(op: Operator, variables: Map<Variable, Variable>): void {
   }
 }
 
-function copyBlock(block: Block, variables: Map<Variable, Variable>): Block {
+/** An attribute with its dimensions changed. */
+function rewritten(value: unknown, change: Rewriting): unknown {
+  if (value instanceof DimExpr) return change.dim(value)
+  if (Array.isArray(value)) return (value as readonly unknown[]).map((entry) => rewritten(entry, change))
+  if (typeof value !== "object" || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, rewritten(entry, change)]))
+}
+
+function copyBlock(block: Block, variables: Map<Variable, Variable>, change: Rewriting): Block {
   const { program } = block
   const copy = program.createBlock(program.currentBlock())
   for (const param of block.params) {
-    const { shape, dtype } = param
+    const { dtype } = param
+    const shape = param.shape.map((dim) => change.dim(dim))
     variables.set(param, copy.addParam({ shape, dtype, name: program.uniqueName(param.name) }))
   }
   program.within({ block: copy }, () => {
-    for (const op of block.ops) again(op, variables)
+    for (const op of block.ops) again(op, variables, change)
     copy.setResults(block.results.map((result) => variables.get(result) ?? result))
   })
   return copy

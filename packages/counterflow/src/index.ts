@@ -2,12 +2,14 @@
 
 export {
   appendBackward,
+  type Backward,
   type BackwardCallback,
   type BackwardContext,
   type BackwardOptions,
   gradients,
   type GradientsOfInputs,
   type GradientsOptions,
+  microBatches,
   type ParamGrad,
 } from "@counterflow/autodiff"
 export { Scope, Step, Tensor } from "@counterflow/executor"

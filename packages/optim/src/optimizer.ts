@@ -1,7 +1,7 @@
 // The optimizer: backward part, then clip, regularizers and update operators, appended to the program of the loss. All or
 // nothing in main and startup program. It knows no rule by name: what differs between optimizers is data (rule.ts).
 
-import { appendBackward, type BackwardCallback, type ParamGrad } from "@counterflow/autodiff"
+import { appendBackward, type Backward, type BackwardCallback, type ParamGrad } from "@counterflow/autodiff"
 import {
   appendOperator,
   currentValues,
@@ -40,6 +40,8 @@ export interface MinimizeOptions {
   parameterList?: Iterable<string | Variable> | null
   /** Gradients of these are neither computed nor passed on. */
   noGradSet?: Iterable<string | Variable> | null
+  /** What appends the backward part: `appendBackward` unless said, or `microBatches(4)`. */
+  backward?: Backward | null
 }
 
 export interface BackwardOptions extends MinimizeOptions {
@@ -49,6 +51,8 @@ export interface BackwardOptions extends MinimizeOptions {
 
 /** The options that every optimizer has. */
 export const commonOptions: readonly string[] = ["learningRate", "regularization", "gradClip", "parameterList", "name"]
+
+const minimizeOptions: readonly string[] = ["startupProgram", "parameterList", "noGradSet", "backward"]
 
 export class Optimizer {
   readonly #rule: UpdateRule
@@ -80,7 +84,7 @@ export class Optimizer {
    */
   minimize(loss: Variable, options: MinimizeOptions = {}): [updates: Operator[], paramGrads: ParamGrad[]] {
     return this.#called("minimize", () => {
-      checkOptions(this.#rule.name, options, ["startupProgram", "parameterList", "noGradSet"])
+      checkOptions(this.#rule.name, options, minimizeOptions)
       const main = this.#programOf(loss)
       const startupProgram = this.#startupOf(main, options.startupProgram)
       return withStartup(main, startupProgram, () => {
@@ -93,12 +97,13 @@ export class Optimizer {
   /** The first half: the backward part, as it comes, without clip and regularizers. */
   backward(loss: Variable, options: BackwardOptions = {}): ParamGrad[] {
     return this.#called("backward", () => {
-      checkOptions(this.#rule.name, options, ["startupProgram", "parameterList", "noGradSet", "callbacks"])
+      checkOptions(this.#rule.name, options, [...minimizeOptions, "callbacks"])
       const main = this.#programOf(loss)
       const parameterList = listOf(this.#rule.name, options.parameterList) ?? this.#parameterList
       const { noGradSet, callbacks = [] } = options
+      const append = checkBackward(this.#rule.name, options.backward)
       return main.transaction(() => {
-        const paramGrads = appendBackward(loss, {
+        const paramGrads = append(loss, {
           callbacks,
           ...(parameterList === undefined ? {} : { parameterList }),
           ...(noGradSet === undefined || noGradSet === null ? {} : { noGradSet }),
@@ -180,6 +185,15 @@ export class Optimizer {
     if (given instanceof Program) return given
     return fail("CF_BAD_ARGUMENT", `startupProgram must be a Program, got ${describeValue(given)}`)
   }
+}
+
+function checkBackward(op: string, given: unknown): Backward {
+  if (given === undefined || given === null) return appendBackward
+  if (typeof given === "function") return given as Backward
+  return fail("CF_BAD_ATTRIBUTE", `backward must be what appends a backward part, got ${describeValue(given)}`, {
+    op,
+    fix: "pass microBatches(4), or leave it out",
+  })
 }
 
 function listOf(op: string, given: Iterable<string | Variable> | null | undefined): (string | Variable)[] | undefined {
