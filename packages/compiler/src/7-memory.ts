@@ -28,6 +28,18 @@ export interface MemoryPlan {
   readonly peakBytes: number
   /** State written in place: these commits need no copy. */
   readonly inPlace: ReadonlySet<VarId>
+  /** What shares the arena, and when. */
+  readonly tenants: readonly Tenant[]
+  /** Of each operator, the first and the last tick of the clock by which tenants come and go. */
+  readonly spans: ReadonlyMap<BoundOp, readonly [number, number]>
+}
+
+/** A value that has bytes of its own in the arena, or scratch memory of an operator, from a tick to a tick. */
+export interface Tenant {
+  readonly id: VarId | BoundOp
+  readonly bytes: number
+  readonly start: number
+  readonly end: number
 }
 
 /** What placing needs to know of a backend. */
@@ -42,11 +54,7 @@ export interface MemoryModel {
 
 const alignment = 16
 
-interface Buffer {
-  readonly id: VarId | BoundOp
-  readonly bytes: number
-  readonly start: number
-  end: number
+interface Buffer extends Tenant {
   offset: number
 }
 
@@ -62,7 +70,7 @@ interface Buffer {
  */
 export function planMemory(program: BoundProgram, model: MemoryModel): MemoryPlan {
   const { vars } = program
-  const { buffers, root, inPlace } = buffersOf(program, model)
+  const { buffers, root, inPlace, spans } = buffersOf(program, model)
   const arenaBytes = assignOffsets(buffers)
   const byId = new Map(buffers.map((buffer) => [buffer.id, buffer]))
   const placements = vars.map((variable, id): Placement | null => {
@@ -75,7 +83,16 @@ export function planMemory(program: BoundProgram, model: MemoryModel): MemoryPla
   })
   const workspaces = new Map<BoundOp, { offset: number; bytes: number }>()
   for (const { id, offset, bytes } of buffers) if (typeof id !== "number") workspaces.set(id, { offset, bytes })
-  return { placements, workspaces, arenaBytes, peakBytes: peakOf(buffers), inPlace: new Set(inPlace.values()) }
+  const written = new Set(inPlace.values())
+  return {
+    placements,
+    workspaces,
+    arenaBytes,
+    peakBytes: peakOf(buffers).bytes,
+    inPlace: written,
+    tenants: buffers,
+    spans,
+  }
 }
 
 /** What needs memory and when: values that are neither views nor state, and scratch memory. */
@@ -95,7 +112,7 @@ function buffersOf(program: BoundProgram, model: MemoryModel) {
     const [start = 0, end = 0] = spans.get(op) ?? []
     if (bytes > 0) buffers.push({ id: op, bytes, start, end, offset: 0 })
   }
-  return { buffers, root, inPlace }
+  return { buffers, root, inPlace, spans }
 }
 
 /** Bytes of a variable with what lies between it and the next. */
@@ -221,16 +238,18 @@ class Shelf {
   }
 }
 
-function peakOf(buffers: readonly Buffer[]): number {
-  const changes = buffers.flatMap(({ start, end, bytes }) => [
+/** Most bytes alive at one time, and the first tick at which they are. */
+export function peakOf(tenants: readonly Tenant[]): { bytes: number; time: number } {
+  const changes = tenants.flatMap(({ start, end, bytes }) => [
     { time: start, bytes },
     { time: end + 1, bytes: -bytes },
   ])
   changes.sort((a, b) => a.time - b.time || a.bytes - b.bytes)
-  let [alive, peak] = [0, 0]
-  for (const { bytes } of changes) {
+  const peak = { bytes: 0, time: 0 }
+  let alive = 0
+  for (const { time, bytes } of changes) {
     alive += bytes
-    peak = Math.max(peak, alive)
+    if (alive > peak.bytes) Object.assign(peak, { bytes: alive, time })
   }
   return peak
 }

@@ -1,6 +1,11 @@
 // The Executor with its defaults: legalize injected, the fast backend.
 
-import { type Backend, Executor as Driver, type ExecutorOptions as DriverOptions } from "@counterflow/executor"
+import {
+  type Backend,
+  Executor as Driver,
+  type ExecutorOptions as DriverOptions,
+  waysDown,
+} from "@counterflow/executor"
 import { wasm } from "@counterflow/kernels-wasm"
 import { legalize } from "@counterflow/ops"
 
@@ -13,6 +18,6 @@ export type ExecutorOptions = Partial<DriverOptions>
  */
 export class Executor extends Driver {
   constructor(backend: Backend = wasm(), options: ExecutorOptions = {}) {
-    super(backend, { legalize, ...options })
+    super(backend, { legalize, waysDown, ...options })
   }
 }

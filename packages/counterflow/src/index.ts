@@ -12,6 +12,7 @@ export {
   microBatches,
   type ParamGrad,
 } from "@counterflow/autodiff"
+export { memoryReport } from "@counterflow/compiler"
 export { Scope, Step, Tensor } from "@counterflow/executor"
 export {
   Block,

@@ -12,7 +12,7 @@ const folders = ["autodiff/src", "compiler/src", "executor/src", "kernels-wasm/s
 /** What the examples may use without saying where it comes from. */
 const prelude = `
 import { appendBackward, type BackwardCallback, cpu, Executor, gradients, layers, microBatches, ops, optim, Program, programGuard } from "counterflow"
-import { absorbElementwise, bindProgram, bindSymbols, compile, foldConstants, foldOperands, fuseElementwise, joinLoops } from "@counterflow/compiler"
+import { absorbElementwise, bindProgram, bindSymbols, compile, foldConstants, foldOperands, fuseElementwise, joinLoops, memoryReport } from "@counterflow/compiler"
 import { saveSteps } from "counterflow"
 import { loadSteps } from "counterflow/saved"
 import { mergeCommonSubexpressions, planMemory, printBound, schedule, verifyBound, withoutUnread } from "@counterflow/compiler"

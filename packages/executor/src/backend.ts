@@ -53,6 +53,8 @@ export interface StateRegion {
 export interface Memory {
   readonly arenaBytes: number
   readonly stateBytes: number
+  /** Most bytes that both together may have, where there is such a bound. */
+  readonly limitBytes?: number
   /** Makes the arena at least this large; plans loaded before keep working. */
   reserveArena(bytes: number): void
   allocateState(dtype: DType, elements: number): StateRegion

@@ -1,7 +1,7 @@
 // The Executor: runs programs on a backend. Checks feeds and fetches, compiles one plan per program, fetches and shapes, keeps
 // the last few, and serves runs in call order.
 
-import { bindSymbols, type Bindings, type BoundOp, compile, type PassOptions, type Plan } from "@counterflow/compiler"
+import type { Plan } from "@counterflow/compiler"
 import {
   attachRecords,
   describeValue,
@@ -17,9 +17,10 @@ import type { Backend, Memory } from "./backend.ts"
 import { type Feeds, type ReadFeed, readFeed } from "./feed.ts"
 import { shapeOfFlat } from "./flatfeed.ts"
 import { PlanCache } from "./plancache.ts"
+import { Planner, type PlannerOptions } from "./planner.ts"
 import { RunQueue } from "./queue.ts"
 import { Scope } from "./scope.ts"
-import { refuseMissing, refuseUnknown, Step } from "./step.ts"
+import { refuseUnknown, Step } from "./step.ts"
 import type { Tensor } from "./tensor.ts"
 
 /** Prunes and lowers a program for some fetches; `legalize` of @counterflow/ops, injected so that it is no dependency here. */
@@ -28,16 +29,12 @@ export type Legalize = (
   options: { fetches: readonly string[]; keep: ReadonlySet<string> },
 ) => LoweredProgram
 
-export interface ExecutorOptions {
+export interface ExecutorOptions extends PlannerOptions {
   legalize: Legalize
   /** Records for programs read from files. */
   registry?: Readonly<Record<string, OpRecord>>
   /** How many plans are kept (least recently used go first). */
   maxPlans?: number
-  /** Refuse plans that need more bytes than this, arena and state together. */
-  memoryLimit?: number
-  /** Passes of the compiler to leave out, by name, and a function that is shown the program after each. */
-  passes?: PassOptions
 }
 
 /** A variable, or its name. A variable of the program this one is a clone of stands for the variable of its name. */
@@ -81,6 +78,7 @@ export class Executor {
   readonly #options: ExecutorOptions
   readonly #memory: Memory
   readonly #plans: PlanCache
+  readonly #planner: Planner
   readonly #queue: RunQueue
 
   /** Throws CF_BAD_ARGUMENT for options out of range. Opens the backend's memory, which `close` frees. */
@@ -94,6 +92,7 @@ export class Executor {
     this.#options = options
     this.#memory = backend.openMemory()
     this.scope = new Scope(this.#memory)
+    this.#planner = new Planner(backend, this.#memory, this.scope, options)
     this.#plans = new PlanCache(maxPlans)
     const closed = { why: "the executor was closed", fix: "make a new one" }
     this.#queue = new RunQueue({ backend: backend.name, canRunSync: backend.canRunSync, closed })
@@ -126,10 +125,12 @@ export class Executor {
    * ```
    */
   run<const F extends readonly Fetch[] = []>(program: Program, options: RunOptions<F> = {}): Promise<Fetched<F>> {
-    return this.#queue.enqueue(() => {
-      const { step, feeds } = this.#prepare<F>(program, options)
-      return step.executeAsync(feeds)
-    })
+    return this.#queue.enqueue(() =>
+      this.#planner.advised(() => {
+        const { step, feeds } = this.#prepare<F>(program, options)
+        return step.executeAsync(feeds)
+      }),
+    )
   }
 
   /** Like `run`, now. Throws CF_ASYNC_ONLY where the backend cannot, CF_BUSY while asynchronous runs are queued. */
@@ -154,7 +155,7 @@ export class Executor {
     program: Program,
     options: CompileOptions<F> = {},
   ): Promise<Step<Fetched<F>>> {
-    return this.#queue.enqueue(() => this.compileSync(program, options))
+    return this.#queue.enqueue(() => this.#planner.advised(() => this.compileSync(program, options)))
   }
 
   compileSync<const F extends readonly Fetch[] = []>(
@@ -213,31 +214,7 @@ export class Executor {
   }
 
   #compile(program: Program, fetches: readonly string[], shapes: ReadonlyMap<string, readonly number[]>): Plan {
-    const lowered = this.#lower(program, fetches)
-    requireFeeds(lowered, fetches, shapes)
-    const bindings: Bindings = bindSymbols(lowered, shapes)
-    const backend = this.#backend
-    const plan = compile(lowered, {
-      fetches,
-      bindings,
-      memoryLimit: this.#options.memoryLimit,
-      passes: this.#options.passes,
-      fuses: backend.fuses,
-      absorbs: (op, vars) => backend.absorbs?.(op, vars) ?? false,
-      computes: (op, vars) => backend.computes?.(op, vars) ?? false,
-      views: (op, vars) => backend.views?.(op, vars) ?? false,
-      model: {
-        bytes: ({ dtype, elements }) => backend.storage(dtype) * elements,
-        workspaceBytes: (op, vars) =>
-          backend.supports(op) ? backend.workspaceBytes(op, vars) : refuseKernel(backend, op),
-        updatesInPlace: backend.updatesInPlace,
-      },
-    })
-    for (const id of plan.states) {
-      const variable = plan.vars[id]
-      if (variable !== undefined) this.scope.check(variable)
-    }
-    return plan
+    return this.#planner.plan(program, this.#lower(program, fetches), fetches, shapes)
   }
 
   #load(plan: Plan): Step {
@@ -250,37 +227,6 @@ export class Executor {
     this.#memory.reserveArena(plan.memory.arenaBytes)
     return new Step(plan, this.#backend.load(plan, this.#memory, states), states, this.scope, this.#queue)
   }
-}
-
-function refuseKernel(backend: Backend, op: BoundOp): never {
-  const { name } = backend
-  const key = op.type.includes(".") ? `"${op.type}"` : op.type
-  return fail("CF_KERNEL_MISSING", `the backend ${name} has no kernel for ${op.type}`, {
-    op: op.origin.type,
-    where: `this ${op.origin.type} was built at ${String(op.origin.site)}`,
-    fix:
-      backend.wayOut?.(op) ??
-      `pass one: ${name}({ kernels: { ${key}: … } }); or give the op a decomposition; or use another backend`,
-  })
-}
-
-function requireFeeds(
-  lowered: LoweredProgram,
-  fetches: readonly string[],
-  shapes: ReadonlyMap<string, readonly number[]>,
-): void {
-  const needed = new Set([...usedIds(lowered), ...fetches.map((name) => lowered.names.get(name))])
-  lowered.vars.forEach(({ kind, name }, id) => {
-    if (kind === "data" && needed.has(id) && !shapes.has(name)) refuseMissing(name)
-  })
-}
-
-function usedIds(lowered: LoweredProgram): number[] {
-  const inBlock = (block: LoweredProgram["block"]): number[] => [
-    ...block.ops.flatMap((op) => [...Object.values(op.inputs).flat(), ...Object.values(op.blocks).flatMap(inBlock)]),
-    ...block.results,
-  ]
-  return inBlock(lowered.block)
 }
 
 function dataVariables(program: Program): Map<string, Variable> {

@@ -3,6 +3,8 @@
 export * from "./backend.ts"
 export * from "./executor.ts"
 export type { Feeds, FeedValue, TensorFeed } from "./feed.ts"
+export type { Advise, OverBudget, Savings, WaysDown } from "./overbudget.ts"
 export { Scope } from "./scope.ts"
 export { Step, type StepOptions, type StepPlan, type StepVar } from "./step.ts"
 export { Tensor } from "./tensor.ts"
+export { waysDown } from "./waysdown.ts"

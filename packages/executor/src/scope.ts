@@ -96,6 +96,11 @@ export class Scope {
     return this.#entry(type).region
   }
 
+  /** @internal whether state of this name has a place, with a value or without */
+  holds(name: string): boolean {
+    return this.#entries.has(name)
+  }
+
   /** @internal refuses state that exists with another type, before anything is allocated */
   check({ name, shape, dtype }: StateType): void {
     const entry = this.#entries.get(name)

@@ -68,6 +68,11 @@ export class WasmMemory implements Memory {
     return this.#stateBytes
   }
 
+  /** What the addresses reach, but for the control area. */
+  get limitBytes(): number {
+    return maximumPages * pageBytes - (this.team === null ? controlBytes : sharedControlBytes)
+  }
+
   /** Where the arena begins; plans ask before every step. */
   get arenaAddress(): number {
     return this.#arena.address

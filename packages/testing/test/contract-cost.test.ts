@@ -85,7 +85,9 @@ describe("engines know no op by its name", () => {
   })
 
   test("autodiff calls what it needs to seed, to add, to copy and to reshape, and nothing else of ops", () => {
-    const called = sourcesOf("autodiff").flatMap(({ text }) => {
+    // Micro-batches are a loop that is written around a program, by no rule of differentiation.
+    const engine = sourcesOf("autodiff").filter(({ file }) => !/accumulate|microbatch/.test(file))
+    const called = engine.flatMap(({ text }) => {
       const imports = /import \{([^}]*)\} from "@counterflow\/ops"/.exec(text)?.[1] ?? ""
       return imports
         .split(",")

@@ -104,13 +104,14 @@ describe("unknown sizes", () => {
     `)
     expect(refusalOf(() => executor.compileSync(main, { feed: { ...shapes, y: [4, 2] }, fetch: [z] })))
       .toMatchInlineSnapshot(`
-      "CounterflowError: CF_SYMBOL_CONFLICT  matmul: 3 = 3 and dim_1 = 4 must be equal
-          dim_0 = 5
-          dim_1 = 4
-          batch = 4
-        this matmul was built at LINE
-        fix: feed sizes for which both are equal"
-    `)
+        "CounterflowError: CF_SYMBOL_CONFLICT  matmul: 3 and dim_1 = 4 must be equal
+            x has 3 columns where y has dim_1 rows
+            dim_0 = 5
+            dim_1 = 4
+            batch = 4
+          this matmul was built at LINE
+          fix: feed sizes for which both are equal"
+      `)
   })
 })
 
