@@ -9,10 +9,20 @@ import { describeValue, fail, freeName, isFloat, type Operator, sameShape, site,
 import { add, emit, fillConstant, joinParts, partition, reduceMean, scale, scaleOp, scan } from "@counterflow/ops"
 import { requireVariable, resolveVariables } from "./arguments.ts"
 import { appendBackward, type BackwardOptions, checkLoss, isStopped, type ParamGrad } from "./backward.ts"
-import { Batch, cutAxis, dataOf, results, rewriting, statesWritten } from "./microbatch.ts"
+import {
+  type Batch,
+  batchSymbols,
+  dataOf,
+  dependents,
+  partAxis,
+  results,
+  specIn,
+  statesWritten,
+  SymbolicBatch,
+} from "./microbatch.ts"
+import { FixedBatch, fixedSize } from "./microbatch-fixed.ts"
 import { appendPass } from "./pass.ts"
 import { operatorPath } from "./path.ts"
-import { again } from "./subblock.ts"
 
 /** Appends a backward part, as `appendBackward` does. */
 export type Backward = (loss: Variable, options?: BackwardOptions) => ParamGrad[]
@@ -60,10 +70,12 @@ function accumulate(loss: Variable, count: number, options: BackwardOptions): Pa
   const isCut = (variable: Variable) => noGrad.has(variable) || isStopped(variable)
   return program.transaction(() => {
     const path = operatorPath(global, [loss], () => false)
-    const batch = new Batch(dataOf(path), count)
-    const dependents = batch.dependents(global.ops)
-    if (loss.producer === null || !dependents.has(loss.producer)) return refuseBatch(loss, dataOf(path))
-    const moved = runPerPart(global.ops, new Set(path), dependents)
+    const batch = batchOf(dataOf(path), count)
+    const sized = batch === null ? null : dependents(global.ops, batch)
+    if (batch === null || sized === null || loss.producer === null || !sized.has(loss.producer)) {
+      return refuseBatch(loss, dataOf(path))
+    }
+    const moved = runPerPart(global.ops, new Set(path), sized)
     const wanted = wantedLeaves(operatorPath(global, [loss], isCut), listed ?? program.allParameters(), isCut)
     if (listed !== undefined) refuseInner(listed, moved, batch)
     if (wanted.length === 0) return []
@@ -73,9 +85,16 @@ function accumulate(loss: Variable, count: number, options: BackwardOptions): Pa
   })
 }
 
+function batchOf(data: readonly Variable[], count: number): Batch | null {
+  const symbols = batchSymbols(data)
+  if (symbols.length > 0) return new SymbolicBatch(symbols, count)
+  const size = fixedSize(data)
+  return size === undefined ? null : new FixedBatch(size, count)
+}
+
 /** Operators on the way to the loss, and what else the user computes of the batch, in order. */
-function runPerPart(ops: readonly Operator[], path: ReadonlySet<Operator>, dependents: ReadonlySet<Operator>) {
-  return ops.filter((op) => path.has(op) || (op.role === "forward" && dependents.has(op)))
+function runPerPart(ops: readonly Operator[], path: ReadonlySet<Operator>, sized: ReadonlySet<Operator>) {
+  return ops.filter((op) => path.has(op) || (op.role === "forward" && sized.has(op)))
 }
 
 function wantedLeaves(
@@ -91,7 +110,7 @@ function refuseBatch(loss: Variable, data: readonly Variable[]): never {
   return fail("CF_BAD_ARGUMENT", `${loss.name} is computed from no data with a batch that could be cut`, {
     op: "microBatches",
     notes: data.map((variable) => `${variable}   built at ${variable.site}`),
-    fix: "declare data with the batch as a symbol: layers.data({ name, shape: [13] }) has the shape [batch, 13]",
+    fix: "let all data begin with the batch: layers.data({ name, shape: [13] }) has the shape [batch, 13]",
   })
 }
 
@@ -100,7 +119,7 @@ function refuseInner(listed: readonly Variable[], moved: readonly Operator[], ba
   const inner = new Set(moved)
   for (const variable of listed) {
     const isInner = variable.producer !== null && inner.has(variable.producer)
-    if (!isInner && !(variable.isData && cutAxis(variable, batch) >= 0)) continue
+    if (!isInner && !(variable.isData && batch.cutAxis(variable) >= 0)) continue
     fail("CF_BAD_ARGUMENT", `parameterList holds ${variable.name}, which every micro-batch has its own of`, {
       op: "microBatches",
       notes: [`${variable}   built at ${variable.site}`],
@@ -127,18 +146,19 @@ class Accumulation {
 
   run(wanted: readonly Variable[], noGrad: ReadonlySet<Variable>, options: BackwardOptions): ParamGrad[] {
     const { program } = this.#loss
-    const data = dataOf(this.#moved).filter((variable) => cutAxis(variable, this.#batch) >= 0)
+    const data = dataOf(this.#moved).filter((variable) => this.#batch.cutAxis(variable) >= 0)
     const states = statesWritten(this.#moved)
-    const xs = data.map((x) => partition(x, { parts: this.#count, axis: cutAxis(x, this.#batch) }))
+    const xs = data.map((x) => partition(x, { parts: this.#count, axis: this.#batch.cutAxis(x) }))
     const zeros = wanted.map(({ shape, dtype }) => fillConstant({ shape, dtype, value: 0, program }))
     const given = [...states.keys()]
-    const handedOut = this.#handedOut()
+    let handedOut: readonly Variable[] = []
     const found = new Set<Variable>()
     const [carry, stacks] = scan(
       (current, slices, index) => {
         this.#give(data, slices)
         this.#give(given, current)
         this.#forward(index)
+        handedOut = this.#handedOut()
         const gradients = this.#backward(wanted, noGrad, options)
         const sums = wanted.map((variable, i) => {
           const [sum, gradient] = [current[given.length + i]!, gradients.get(this.#here(variable))]
@@ -175,9 +195,9 @@ class Accumulation {
 
   #forward(index: Variable): void {
     const { program } = this.#loss
-    const change = rewriting(this.#batch, index, this.#count)
+    const spec = specIn(index, this.#count)
     for (const op of this.#moved) {
-      program.within({ derivedFrom: op, scope: op.scope, stem: null }, () => again(op, this.#inner, change))
+      program.within({ derivedFrom: op, scope: op.scope, stem: null }, () => this.#batch.emit(op, this.#inner, spec))
     }
   }
 
@@ -200,16 +220,16 @@ class Accumulation {
   /** What the micro-batches hand out: the loss, and what else can be put together from parts. */
   #handedOut(): Variable[] {
     const others = results(this.#moved).filter((variable) => {
-      const axis = this.#batch.axis(variable)
+      const axis = partAxis(variable, this.#here(variable), this.#batch)
       return axis !== null && (axis >= 0 || isFloat(variable.dtype)) && variable !== this.#loss
     })
     return [this.#loss, ...others]
   }
 
   #handOut(variable: Variable, stack: Variable): void {
-    const axis = this.#batch.axis(variable) ?? -1
+    const axis = partAxis(variable, this.#here(variable), this.#batch) ?? -1
     const whole = axis < 0 ? reduceMean(stack, { axis: 0 }) : joinParts(stack, { axis, shape: variable.shape })
-    if (sameShape(whole.shape, variable.shape)) standFor(variable, whole)
+    standFor(variable, whole)
   }
 
   #mean(variable: Variable, sum: Variable): Variable {

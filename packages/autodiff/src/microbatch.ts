@@ -1,7 +1,9 @@
 // What runs once per micro-batch in place of the forward part: which data is cut along the batch, which operators are emitted
-// again for a part of it, what they read instead, and what they are called.
+// again for a part of it, what they read instead, and what they are called. Here the batch is a symbol, so that every size says
+// what it has to do with it; microbatch-fixed.ts finds that out for a batch that is a number.
 
 import {
+  type Attrs,
   type Block,
   type Dim,
   DimExpr,
@@ -10,6 +12,7 @@ import {
   freeName,
   type Operator,
   outputSlots,
+  sameDim,
   type Slots,
   substituteDim,
   symbol,
@@ -17,47 +20,53 @@ import {
   type Variable,
 } from "@counterflow/ir"
 import { add, scale } from "@counterflow/ops"
-import type { Rewriting } from "./subblock.ts"
+import { again, type Rewriting } from "./subblock.ts"
 
-/** The sizes that are shared out among micro-batches. */
-export class Batch {
+/** What is shared out among micro-batches. */
+export interface Batch {
+  /** Whether a size is that of the batch. */
+  isWhole(dim: Dim): boolean
+  /** The axis along which a data variable is cut, −1 for one that is taken whole. */
+  cutAxis(data: Variable): number
+  /** Emits an operator for one micro-batch, in the current block. */
+  emit(op: Operator, inner: Map<Variable, Variable>, spec: Rewriting["spec"]): void
+}
+
+export class SymbolicBatch implements Batch {
   readonly #part: ReadonlyMap<string, Dim>
 
-  constructor(data: readonly Variable[], count: number) {
-    this.#part = new Map(batchSymbols(data).map((name) => [name, floorDivDims(symbol(name), count)]))
+  constructor(symbols: readonly string[], count: number) {
+    this.#part = new Map(symbols.map((name) => [name, floorDivDims(symbol(name), count)]))
   }
 
-  /** A size as it is in one micro-batch. */
-  part(dim: Dim): Dim {
-    return substituteDim(dim, this.#part)
+  isWhole(dim: Dim): boolean {
+    return dim instanceof DimExpr && this.#part.has(dim.key)
   }
 
-  has(dim: Dim): boolean {
-    return symbolsOf(dim).some((name) => this.#part.has(name))
+  cutAxis(data: Variable): number {
+    const isSized = (dim: Dim) => symbolsOf(dim).some((name) => this.#part.has(name))
+    const [axis = -1, ...others] = data.shape.flatMap((dim, i) => (isSized(dim) ? [i] : []))
+    if (others.length === 0 && (axis < 0 || this.isWhole(data.shape[axis] ?? 0))) return axis
+    return fail("CF_BAD_ARGUMENT", `${data} cannot be cut into micro-batches: the batch must be one of its axes`, {
+      notes: [`${data}   built at ${data.site}`],
+    })
   }
 
-  /** The axis that the batch lies along, −1 without one; null where it is in more than one size, or one is more than the batch. */
-  axis({ shape }: Variable): number | null {
-    const [axis = -1, ...others] = shape.flatMap((dim, i) => (this.has(dim) ? [i] : []))
-    const dim = shape[axis]
-    return others.length > 0 || (dim instanceof DimExpr && !this.#part.has(dim.key)) ? null : axis
-  }
-
-  /** Operators that share a size with the batch or read something that does. */
-  dependents(ops: readonly Operator[]): Set<Operator> {
-    const found = new Set<Operator>()
-    const isReached = ({ shape, producer }: Variable) =>
-      shape.some((dim) => this.has(dim)) || (producer !== null && found.has(producer))
-    for (const op of ops) {
-      const isSized = op.outputList().some(({ shape }) => shape.some((dim) => this.has(dim)))
-      if (isSized || op.inputList().some(isReached)) found.add(op)
-    }
-    return found
+  emit(op: Operator, inner: Map<Variable, Variable>, spec: Rewriting["spec"]): void {
+    const dim = (size: Dim) => substituteDim(size, this.#part)
+    again(op, inner, { attrs: ({ attrs }) => substituted(attrs, dim) as Attrs, dim, spec })
   }
 }
 
+function substituted(value: unknown, dim: (size: Dim) => Dim): unknown {
+  if (value instanceof DimExpr) return dim(value)
+  if (Array.isArray(value)) return (value as readonly unknown[]).map((entry) => substituted(entry, dim))
+  if (typeof value !== "object" || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, substituted(entry, dim)]))
+}
+
 /** The program's `batch` where data has it; else the symbols that lead data's shapes. */
-function batchSymbols(data: readonly Variable[]): string[] {
+export function batchSymbols(data: readonly Variable[]): string[] {
   const all = new Set(data.flatMap(({ shape }) => symbolsOf(shape)))
   if (all.has("batch")) return ["batch"]
   const leading = data.flatMap(({ shape: [first] }) =>
@@ -71,14 +80,21 @@ export function dataOf(ops: readonly Operator[]): Variable[] {
   return [...new Set(ops.flatMap((op) => op.inputList()))].filter(({ isData }) => isData)
 }
 
-/** The axis along which a data variable is cut. */
-export function cutAxis(data: Variable, batch: Batch): number {
-  return (
-    batch.axis(data) ??
-    fail("CF_BAD_ARGUMENT", `${data} cannot be cut into micro-batches: the batch must be one of its axes`, {
-      notes: [`${data}   built at ${data.site}`],
-    })
-  )
+/** Operators that read what is cut, or what depends on it; and, with a symbolic batch, those that are sized by it. */
+export function dependents(ops: readonly Operator[], batch: Batch): Set<Operator> {
+  const found = new Set<Operator>()
+  const isReached = (input: Variable) =>
+    input.isData ? batch.cutAxis(input) >= 0 : input.producer !== null && found.has(input.producer)
+  const isSized = ({ shape }: Variable) => shape.some((dim) => dim instanceof DimExpr && batch.isWhole(dim))
+  for (const op of ops) if (op.outputList().some(isSized) || op.inputList().some(isReached)) found.add(op)
+  return found
+}
+
+/** The axis along which parts make up the whole; −1 where part and whole are of one shape, null where they cannot be joined. */
+export function partAxis(whole: Variable, part: Variable, batch: Batch): number | null {
+  if (whole.shape.length !== part.shape.length) return null
+  const [axis = -1, ...others] = whole.shape.flatMap((dim, i) => (sameDim(dim, part.shape[i] ?? 0) ? [] : [i]))
+  return others.length > 0 || (axis >= 0 && !batch.isWhole(whole.shape[axis] ?? 0)) ? null : axis
 }
 
 /** States that operators give new values, each with the last of them. */
@@ -103,28 +119,25 @@ export function results(ops: readonly Operator[]): Variable[] {
   return ops.flatMap((op) => (isUsed(op) ? [] : op.outputList()))
 }
 
-/** How operators are emitted again inside the loop whose run `trip` counts. */
-export function rewriting(batch: Batch, trip: Variable, count: number): Rewriting {
+/** What operators read, and are called, inside the loop whose run `trip` counts. */
+export function specIn(trip: Variable, count: number): Rewriting["spec"] {
   const { program } = trip
   // Loops inside a micro-batch count their own runs: far enough apart, no two runs of all have one number.
   const stride = Math.floor(2 ** 31 / count)
   const tripOf = (own: Variable | undefined) => (own === undefined ? trip : add(own, scale(trip, { scale: stride })))
-  return {
-    dim: (dim) => batch.part(dim),
-    spec: (op, inputs, blocks) => ({
-      inputs: {
-        ...inputs,
-        ...(isDraw(op) ? { trip: [tripOf(inputs["trip"]?.[0])] } : {}),
-        ...capturing(trip, inputs, blocks),
-      },
-      names: Object.fromEntries(
-        outputSlots(op.record).flatMap(({ slot, isList }) => {
-          const [output] = op.outputs[slot] ?? []
-          return isList || output === undefined ? [] : [[slot, freeName(program, `${output.name}@MICRO`)]]
-        }),
-      ),
-    }),
-  }
+  return (op, inputs, blocks) => ({
+    inputs: {
+      ...inputs,
+      ...(isDraw(op) ? { trip: [tripOf(inputs["trip"]?.[0])] } : {}),
+      ...capturing(trip, inputs, blocks),
+    },
+    names: Object.fromEntries(
+      outputSlots(op.record).flatMap(({ slot, isList }) => {
+        const [output] = op.outputs[slot] ?? []
+        return isList || output === undefined ? [] : [[slot, freeName(program, `${output.name}@MICRO`)]]
+      }),
+    ),
+  })
 }
 
 /** Draws are told apart by the run of the loops around them. */

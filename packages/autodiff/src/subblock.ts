@@ -7,7 +7,6 @@ import {
   type Attrs,
   type Block,
   type Dim,
-  DimExpr,
   type Operator,
   type Slots,
   type Variable,
@@ -261,13 +260,14 @@ function isPure({ record, blocks }: Operator): boolean {
 
 /** What is different when an operator is emitted once more. */
 export interface Rewriting {
-  /** Of attributes and of the parameters of blocks. */
+  attrs(op: Operator): Attrs
+  /** Of the parameters of its blocks. */
   dim(dim: Dim): Dim
   /** Of its copy: what it reads, what its outputs are called. */
   spec(op: Operator, inputs: Slots<Variable>, blocks: readonly Block[]): Pick<AppendSpec, "inputs" | "names">
 }
 
-const asItIs: Rewriting = { dim: (dim) => dim, spec: (_op, inputs) => ({ inputs }) }
+const asItIs: Rewriting = { attrs: ({ attrs }) => attrs, dim: (dim) => dim, spec: (_op, inputs) => ({ inputs }) }
 
 /** Emits an operator once more, in the current block, on the copies of its inputs; its own sub-blocks are copied too. */
 export function again(op: Operator, variables: Map<Variable, Variable>, change: Rewriting = asItIs): void {
@@ -277,7 +277,7 @@ export function again(op: Operator, variables: Map<Variable, Variable>, change: 
     Object.entries(op.blocks).map(([name, inner]) => [name, copyBlock(inner, variables, change)]),
   )
   const { record } = op
-  const attrs = rewritten(op.attrs, change) as Attrs
+  const attrs = change.attrs(op)
   const spec = change.spec(op, mapped(op.inputs), Object.values(blocks))
   // Without the program, an operator without inputs would go to the default one.
   const { program } = op.block
@@ -292,14 +292,6 @@ export function again(op: Operator, variables: Map<Variable, Variable>, change: 
       variables.set(output, twin)
     })
   }
-}
-
-/** An attribute with its dimensions changed. */
-function rewritten(value: unknown, change: Rewriting): unknown {
-  if (value instanceof DimExpr) return change.dim(value)
-  if (Array.isArray(value)) return (value as readonly unknown[]).map((entry) => rewritten(entry, change))
-  if (typeof value !== "object" || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, rewritten(entry, change)]))
 }
 
 function copyBlock(block: Block, variables: Map<Variable, Variable>, change: Rewriting): Block {

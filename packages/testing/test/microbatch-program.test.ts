@@ -6,7 +6,20 @@ import { isCounterflowError, parseProgram, Program, programGuard, symbol, type V
 import { cpu } from "@counterflow/kernels-cpu"
 import { wasm } from "@counterflow/kernels-wasm"
 import { batchNorm, data, dropout, fc } from "@counterflow/layers"
-import { add, cond, legalize, less, mean, reduceSum, registry, resolve, scale, square } from "@counterflow/ops"
+import {
+  add,
+  cond,
+  legalize,
+  less,
+  mean,
+  reduceSum,
+  registry,
+  resolve,
+  scale,
+  scan,
+  square,
+  stack,
+} from "@counterflow/ops"
 import { describe, expect, test } from "vitest"
 import { classifier, digits, expectClose, inParts, type Net, net, sgd, train, wave } from "./microbatch-net.ts"
 
@@ -136,8 +149,17 @@ describe("refusals", () => {
         return text
       })
     }
-    const fixed = () =>
-      [mean(square(fc(data({ name: "x", shape: [2, 3], appendBatchSize: false }), { size: 1 })))] as const
+    const unclear = () => {
+      const [x, y] = [2, 4].map((rows) => data({ name: `x${rows}`, shape: [rows, 3], appendBatchSize: false }))
+      return [add(mean(square(fc(x!, { size: 1 }))), reduceSum(y!))] as const
+    }
+    const uneven = () =>
+      [mean(square(fc(data({ name: "x", shape: [5, 3], appendBatchSize: false }), { size: 1 })))] as const
+    const looped = () => {
+      const x = data({ name: "x", shape: [4, 3], appendBatchSize: false })
+      const [sum] = scan((carry, each) => [add(carry, each)], { init: scale(x, { scale: 0 }), xs: stack([x, x]) })
+      return [mean(square(fc(sum, { size: 1 })))] as const
+    }
     const double = () => {
       const x = data({ name: "x", shape: [3] })
       const pairs = data({
@@ -147,11 +169,23 @@ describe("refusals", () => {
       })
       return [add(mean(square(fc(x, { size: 1 }))), reduceSum(pairs))] as const
     }
-    expect(refused(fixed, microBatches(2))).toMatchInlineSnapshot(`
-      "CF_BAD_ARGUMENT  microBatches: mean_0.tmp_0 is computed from no data with a batch that could be cut
-          x float32[2, 3]   built at …
+    expect(refused(unclear, microBatches(2))).toMatchInlineSnapshot(`
+      "CF_BAD_ARGUMENT  microBatches: add_0.tmp_0 is computed from no data with a batch that could be cut
+          x2 float32[2, 3]   built at …
+          x4 float32[4, 3]   built at …
         called at …
-        fix: declare data with the batch as a symbol: layers.data({ name, shape: [13] }) has the shape [batch, 13]"
+        fix: let all data begin with the batch: layers.data({ name, shape: [13] }) has the shape [batch, 13]"
+    `)
+    expect(refused(uneven, microBatches(2))).toMatchInlineSnapshot(`
+      "CF_SHAPE_MISMATCH  partition: axis 0, of size 5, must be cut into 2 equal parts
+          x = x   float32[5, 3]   built at …
+        this partition was built at …"
+    `)
+    expect(refused(looped, microBatches(2))).toMatchInlineSnapshot(`
+      "CF_BAD_ARGUMENT  microBatches: a scan cannot be taken in micro-batches of a batch that is a number
+          scan built at …
+        called at …
+        fix: build the program with the batch as a symbol: layers.data prepends it"
     `)
     expect(refused(double, microBatches(2))).toMatchInlineSnapshot(`
       "CF_BAD_ARGUMENT  pairs float32[batch, batch] cannot be cut into micro-batches: the batch must be one of its axes

@@ -7,15 +7,22 @@ import { cpu } from "@counterflow/kernels-cpu"
 import { wasm } from "@counterflow/kernels-wasm"
 import { batchNorm, data, dropout, fc } from "@counterflow/layers"
 import {
+  accuracy,
   add,
+  broadcastTo,
   createState,
+  fillConstant,
   legalize,
+  matmul,
   mean,
   mul,
   reduceMean,
   reduceSum,
+  reshape,
   scale,
   scan,
+  softmax,
+  softmaxWithCrossEntropy,
   square,
   startupFor,
   transpose,
@@ -129,6 +136,39 @@ describe("what is not along the leading axis", () => {
     const feed = { x: { data: Float32Array.from(wave(12)), shape: [6, 2] } }
     const [whole, parts] = [sgd(), inParts(3)].map((finish) => train(cpu(), net(body, finish), feed))
     expectClose(parts!, whole!, 5)
+  })
+})
+
+describe("a batch that is a number", () => {
+  const axes = [8, 4, 4, 2]
+  /** Sizes of the batch's everywhere else, a bias, constants and a view of the batch: shapes alone tell them apart. */
+  const body = (isFixed: boolean) => () => {
+    const size = isFixed ? 8 : symbol("batch")
+    const x = data({ name: "x", shape: [size, 4, 4, 2], appendBatchSize: false })
+    const label = data({ name: "label", shape: [size, 1], dtype: "int64", appendBatchSize: false })
+    const h = batchNorm(fc(reshape(x, { shape: [size, 32] }), { size: 8, act: "tanh" }))
+    const ones = scale(fillConstant({ shape: [size, 8], value: 1, dtype: "float32", program: x.program }), {
+      scale: 0.5,
+    })
+    const table = broadcastTo(
+      reduceSum(fillConstant({ shape: [8, 8], value: 1, dtype: "float32", program: x.program })),
+      {
+        shape: [8, 8],
+      },
+    )
+    const logits = fc(matmul(dropout(add(h, ones), { dropoutProb: 0.2 }), table), { size: 8 })
+    return [mean(softmaxWithCrossEntropy(logits, label)), accuracy(logits, label), softmax(logits)] as const
+  }
+  const feed: Feeds = {
+    x: { data: Float32Array.from(wave(256)), shape: axes },
+    label: [0, 2, 1, 1, 7, 2, 1, 0].map((label) => [label]),
+  }
+
+  test("is cut as one that is a symbol, bit for bit", () => {
+    for (const backend of [cpu(), wasm()]) {
+      const [fixed, symbolic] = [true, false].map((isFixed) => train(backend, net(body(isFixed), inParts(4)), feed))
+      expect(fixed).toEqual(symbolic)
+    }
   })
 })
 
