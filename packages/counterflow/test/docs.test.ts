@@ -6,6 +6,7 @@ testPages([
   "docs/architecture.md",
   "docs/autodiff.md",
   "docs/control-flow.md",
+  "docs/memory.md",
   "docs/threads.md",
   "docs/writing-ops.md",
   "CONTRIBUTING.md",
