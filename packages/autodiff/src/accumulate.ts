@@ -58,8 +58,8 @@ function accumulate(loss: Variable, count: number, options: BackwardOptions): Pa
   checkLoss(requireVariable(loss, op, "the loss"), op)
   const { program } = loss
   const global = program.globalBlock()
-  if (loss.block !== global) {
-    fail("CF_NOT_A_LOSS", `${loss.name} belongs to a sub-block; micro-batches are a loop around the whole program`, {
+  if (loss.block !== global || program.currentBlock() !== global) {
+    fail("CF_NOT_A_LOSS", `micro-batches are a loop around the whole program, and ${loss.name} is minimized in a sub-block`, {
       op,
       notes: [`${loss}   built at ${loss.site}`],
       fix: "let the branch or loop answer the loss, and minimize what it answers",
@@ -69,14 +69,14 @@ function accumulate(loss: Variable, count: number, options: BackwardOptions): Pa
   const noGrad = new Set(resolveVariables(options.noGradSet, program, op, "noGradSet"))
   const isCut = (variable: Variable) => noGrad.has(variable) || isStopped(variable)
   return program.transaction(() => {
-    const path = operatorPath(global, [loss], () => false)
+    const path = operatorPath([global], [loss])
     const batch = batchOf(dataOf(path), count)
     const sized = batch === null ? null : dependents(global.ops, batch)
     if (batch === null || sized === null || loss.producer === null || !sized.has(loss.producer)) {
       return refuseBatch(loss, dataOf(path))
     }
     const moved = runPerPart(global.ops, new Set(path), sized)
-    const wanted = wantedLeaves(operatorPath(global, [loss], isCut), listed ?? program.allParameters(), isCut)
+    const wanted = wantedLeaves(operatorPath([global], [loss], isCut), listed ?? program.allParameters(), isCut)
     if (listed !== undefined) refuseInner(listed, moved, batch)
     if (wanted.length === 0) return []
     loss.producer.isLoss = true
@@ -210,7 +210,7 @@ class Accumulation {
     const inner = new Set([...noGrad].flatMap((variable) => [variable, this.#here(variable)]))
     const isCut = (variable: Variable) => inner.has(variable) || isStopped(variable)
     const target = this.#here(this.#loss)
-    const ops = operatorPath(block, [target], isCut)
+    const ops = operatorPath([block], [target], isCut)
     const wrt = new Set(wanted.map((variable) => this.#here(variable)))
     // A parameter's gradient is that of the whole batch.
     const nameOf = ({ name, block: own }: Variable) => (own === block ? `${name}@GRAD` : `${name}@GRAD@MICRO`)

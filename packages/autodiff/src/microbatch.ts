@@ -101,9 +101,9 @@ export function partAxis(whole: Variable, part: Variable, batch: Batch): number 
 export function statesWritten(ops: readonly Operator[]): Map<Variable, Variable> {
   const last = new Map<Variable, Variable>()
   for (const op of ops) {
-    for (const { state, slot } of op.writes) {
-      const value = op.outputs[slot]?.[0]
-      if (value !== undefined) last.set(state, value)
+    for (const write of op.writes) {
+      const value = op.written(write)
+      if (value !== undefined) last.set(write.state, value)
     }
   }
   return last

@@ -226,7 +226,7 @@ describe("refusals", () => {
     }
     const pred = less(loss, 0)
     expect(refusal(() => cond(pred, branch, () => loss))).toMatchInlineSnapshot(`
-      "CF_NOT_A_LOSS  microBatches: scale_0.tmp_0 belongs to a sub-block; micro-batches are a loop around the whole program
+      "CF_NOT_A_LOSS  microBatches: micro-batches are a loop around the whole program, and scale_0.tmp_0 is minimized in a sub-block
           scale_0.tmp_0 float32[]   built at …
         called at …
         fix: let the branch or loop answer the loss, and minimize what it answers"
