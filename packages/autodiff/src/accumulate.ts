@@ -59,11 +59,15 @@ function accumulate(loss: Variable, count: number, options: BackwardOptions): Pa
   const { program } = loss
   const global = program.globalBlock()
   if (loss.block !== global || program.currentBlock() !== global) {
-    fail("CF_NOT_A_LOSS", `micro-batches are a loop around the whole program, and ${loss.name} is minimized in a sub-block`, {
-      op,
-      notes: [`${loss}   built at ${loss.site}`],
-      fix: "let the branch or loop answer the loss, and minimize what it answers",
-    })
+    fail(
+      "CF_NOT_A_LOSS",
+      `micro-batches are a loop around the whole program, and ${loss.name} is minimized in a sub-block`,
+      {
+        op,
+        notes: [`${loss}   built at ${loss.site}`],
+        fix: "let the branch or loop answer the loss, and minimize what it answers",
+      },
+    )
   }
   const listed = resolveVariables(options.parameterList, program, op, "parameterList")
   const noGrad = new Set(resolveVariables(options.noGradSet, program, op, "noGradSet"))

@@ -4,7 +4,7 @@
 import type { VarId } from "@counterflow/ir"
 import { statesInPlace } from "./7-inplace.ts"
 import { aliasRoots, type MemoryModel, storedBytes } from "./7-memory.ts"
-import { allOps, type BoundOp, type BoundProgram, canFail, idsOf, readBy } from "./bound.ts"
+import { allOps, type BoundOp, type BoundProgram, idsOf, mayStop, readBy } from "./bound.ts"
 
 export interface Graph {
   readonly size: number
@@ -63,7 +63,7 @@ export function graphOf(program: BoundProgram, model: MemoryModel): Graph {
       for (const reader of stateReaders.get(state) ?? []) if (reader !== position) earlier.add(reader)
       if (failing >= 0) earlier.add(failing)
     }
-    if (canFail(op)) {
+    if (mayStop(op)) {
       if (failing >= 0) earlier.add(failing)
       failing = position
     }

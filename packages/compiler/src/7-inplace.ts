@@ -3,7 +3,7 @@
 // hands the old value through, it has nothing to do; where it computes a new one, the same is asked inside of it.
 
 import type { VarId } from "@counterflow/ir"
-import { type BoundBlock, type BoundOp, type BoundProgram, canFail, idsOf, readBy } from "./bound.ts"
+import { type BoundBlock, type BoundOp, type BoundProgram, idsOf, mayStop, readBy } from "./bound.ts"
 
 /** New value → the state whose place it takes. */
 export function statesInPlace(program: BoundProgram, root: ReadonlyMap<VarId, VarId>): Map<VarId, VarId> {
@@ -72,7 +72,7 @@ class Search {
       for (const id of readBy(op)) lastReader.set(this.#root.get(id) ?? id, index)
       for (const id of idsOf(op.outputs)) producer.set(id, index)
     })
-    const uses = { failing: block.ops.findLastIndex(canFail), lastReader, producer }
+    const uses = { failing: block.ops.findLastIndex(mayStop), lastReader, producer }
     this.#uses.set(block, uses)
     return uses
   }

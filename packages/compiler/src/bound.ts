@@ -30,6 +30,8 @@ export interface BoundFacts {
   readonly repeats?: number
   /** The output list that hands out, place by place, the results of the one sub-block that runs. */
   readonly yields?: string
+  /** Whether nobody knows how often its sub-blocks run at most. */
+  readonly mayBeEndless?: boolean
   readonly canFail: boolean
 }
 
@@ -133,5 +135,12 @@ export function readBy(op: BoundOp): VarId[] {
 export function canFail(op: BoundOp): boolean {
   if (op.facts.canFail) return true
   for (const name in op.blocks) if (op.blocks[name]?.ops.some(canFail) === true) return true
+  return false
+}
+
+/** Whether a step may end within an operator: where it may refuse what it reads, and in loops, which may take too long. */
+export function mayStop(op: BoundOp): boolean {
+  if (op.facts.canFail || op.facts.repeats !== undefined) return true
+  for (const name in op.blocks) if (op.blocks[name]?.ops.some(mayStop) === true) return true
   return false
 }

@@ -38,6 +38,8 @@ export interface Plan {
   readonly memory: PlanMemory
   /** Floating point operations of one run. */
   readonly flops: number
+  /** Whether there is a loop of which nobody knows how often it runs at most. */
+  readonly mayBeEndless: boolean
   /** One line per feed, operator, commit and fetch, each with its places. */
   toString(): string
 }
@@ -95,8 +97,18 @@ export function compile(lowered: LoweredProgram, request: PlanRequest): Plan {
     writes: bound.commits.map(({ state }) => state),
     memory,
     flops: flopsOf(bound.block),
+    mayBeEndless: [...allOps(bound.block)].some(({ facts }) => facts.mayBeEndless === true),
   }
   return { ...plan, toString: () => printPlan(plan) }
+}
+
+/** What one run of a block takes, as far as it is known: floating point operations, and elements that are written. */
+export function workOf({ ops }: BoundBlock, vars: readonly BoundVar[]): number {
+  const written = (op: BoundOp) => idsOf(op.outputs).reduce((sum, id) => sum + (vars[id]?.elements ?? 0), 0)
+  return ops.reduce((total, op) => {
+    const inner = Object.values(op.blocks).reduce((sum, block) => sum + workOf(block, vars), 0)
+    return total + op.facts.flops + written(op) + inner
+  }, 0)
 }
 
 function flopsOf({ ops }: BoundBlock): number {

@@ -3,6 +3,7 @@
 
 import type { BoundOp, BoundVar, Plan } from "@counterflow/compiler"
 import type { DType, VarId } from "@counterflow/ir"
+import type { RunLimits } from "./watch.ts"
 
 /** Numbers as a backend stores them; which array a dtype has is the backend's affair. */
 export type StorageArray = Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array
@@ -65,9 +66,12 @@ export interface Memory {
 export interface LoadedPlan {
   /** The stored elements of a fed, fetched or committed variable. Stays valid until memory grows, then ask again. */
   view(id: VarId): StorageArray
-  /** Runs every operator. On failure the error names the operator, and state is as it was. */
-  runSync(): void
+  /**
+   * Runs every operator. On failure the error names the operator, and state is as it was. With limits, loops ask a `Watch` of
+   * these limits now and then whether to go on.
+   */
+  runSync(limits?: RunLimits): void
   /** Like `runSync`; there only where this plan must be waited for. */
-  run?(): Promise<void>
+  run?(limits?: RunLimits): Promise<void>
   close(): void
 }

@@ -20,8 +20,9 @@ import { PlanCache } from "./plancache.ts"
 import { Planner, type PlannerOptions } from "./planner.ts"
 import { RunQueue } from "./queue.ts"
 import { Scope } from "./scope.ts"
-import { refuseUnknown, Step } from "./step.ts"
+import { type LimitOptions, refuseUnknown, requireGoing, Step } from "./step.ts"
 import type { Tensor } from "./tensor.ts"
+import { checkLimits } from "./watch.ts"
 
 /** Prunes and lowers a program for some fetches; `legalize` of @counterflow/ops, injected so that it is no dependency here. */
 export type Legalize = (
@@ -35,12 +36,17 @@ export interface ExecutorOptions extends PlannerOptions {
   registry?: Readonly<Record<string, OpRecord>>
   /** How many plans are kept (least recently used go first). */
   maxPlans?: number
+  /**
+   * Milliseconds after which no loop of a run goes on; a run may say otherwise. Without it there is no limit, except that a run
+   * with a `whileLoop` that has no `maxTrips` gets 60,000: nobody could tell whether it ever ends. Infinity takes that away too.
+   */
+  timeBudget?: number
 }
 
 /** A variable, or its name. A variable of the program this one is a clone of stands for the variable of its name. */
 export type Fetch = Variable | string
 
-export interface RunOptions<F extends readonly Fetch[] = readonly Fetch[]> {
+export interface RunOptions<F extends readonly Fetch[] = readonly Fetch[]> extends LimitOptions {
   feed?: Feeds
   fetch?: F
 }
@@ -83,7 +89,8 @@ export class Executor {
 
   /** Throws CF_BAD_ARGUMENT for options out of range. Opens the backend's memory, which `close` frees. */
   constructor(backend: Backend, options: ExecutorOptions) {
-    const { maxPlans = 16, memoryLimit } = options
+    const { maxPlans = 16, memoryLimit, timeBudget } = options
+    checkLimits(timeBudget)
     if (!Number.isSafeInteger(maxPlans) || maxPlans < 1)
       fail("CF_BAD_ARGUMENT", `maxPlans must be a positive integer, got ${maxPlans}`)
     if (memoryLimit !== undefined && !(memoryLimit > 0))
@@ -95,7 +102,7 @@ export class Executor {
     this.#planner = new Planner(backend, this.#memory, this.scope, options)
     this.#plans = new PlanCache(maxPlans)
     const closed = { why: "the executor was closed", fix: "make a new one" }
-    this.#queue = new RunQueue({ backend: backend.name, canRunSync: backend.canRunSync, closed })
+    this.#queue = new RunQueue({ backend: backend.name, canRunSync: backend.canRunSync, closed, timeBudget })
   }
 
   /** The name of the backend. */
@@ -116,7 +123,8 @@ export class Executor {
    *
    * Feeds are checked completely before anything runs: CF_FEED_MISSING, CF_FEED_UNKNOWN, CF_FEED_SHAPE, CF_FEED_DTYPE,
    * CF_INT_RANGE, CF_SYMBOL_CONFLICT; fetches: CF_FETCH_UNKNOWN; state: CF_STATE_MISSING, CF_STATE_MISMATCH. A run that fails,
-   * for an index out of range too (CF_INDEX_RANGE), leaves all state as it was.
+   * for an index out of range too (CF_INDEX_RANGE), leaves all state as it was. So does one that is ended before its time: loops
+   * stop after `timeBudget` milliseconds (CF_TIME_BUDGET), and a `signal` aborts (CF_ABORTED).
    *
    * @example
    * ```ts
@@ -128,7 +136,7 @@ export class Executor {
     return this.#queue.enqueue(() =>
       this.#planner.advised(() => {
         const { step, feeds } = this.#prepare<F>(program, options)
-        return step.executeAsync(feeds)
+        return step.executeAsync(feeds, options)
       }),
     )
   }
@@ -137,7 +145,7 @@ export class Executor {
   runSync<const F extends readonly Fetch[] = []>(program: Program, options: RunOptions<F> = {}): Fetched<F> {
     this.#queue.requireIdle()
     const { step, feeds } = this.#prepare<F>(program, options)
-    return step.execute(feeds)
+    return step.execute(feeds, options)
   }
 
   /**
@@ -185,9 +193,11 @@ export class Executor {
 
   #prepare<F extends readonly Fetch[]>(
     program: Program,
-    { feed = {}, fetch }: RunOptions<F>,
+    options: RunOptions<F>,
   ): { step: Step<Fetched<F>>; feeds: Map<string, ReadFeed> } {
+    const { feed = {}, fetch } = options
     this.#queue.requireOpen()
+    requireGoing(options)
     const resolved = this.#resolve(program)
     const fetches = fetchNames(resolved, fetch ?? [])
     const { feeds, shapes } = readFeeds(resolved, feed)

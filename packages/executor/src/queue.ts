@@ -8,6 +8,8 @@ export interface RunQueueOptions {
   readonly canRunSync: boolean
   /** What `CF_CLOSED` says after `close`. */
   readonly closed: { readonly why: string; readonly fix: string }
+  /** Milliseconds for the loops of runs that say nothing themselves. */
+  readonly timeBudget?: number | undefined
 }
 
 /** What a step needs of its owner: order and life time. */
@@ -23,6 +25,10 @@ export class RunQueue {
 
   get isClosed(): boolean {
     return this.#isClosed
+  }
+
+  get timeBudget(): number | undefined {
+    return this.#options.timeBudget
   }
 
   /** Throws unless a run may begin and end right now. */

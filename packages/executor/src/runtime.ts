@@ -5,5 +5,6 @@ export type { LoadedPlan, Memory, StateRegion, StorageArray } from "./backend.ts
 export type { Feeds, FeedValue, TensorFeed } from "./feed.ts"
 export { RunQueue, type RunQueueOptions } from "./queue.ts"
 export { Scope, type StateType } from "./scope.ts"
-export { Step, type StepOptions, type StepPlan, type StepVar } from "./step.ts"
+export { type LimitOptions, Step, type StepOptions, type StepPlan, type StepVar } from "./step.ts"
 export { Tensor } from "./tensor.ts"
+export { type AbortSignalLike, type RunLimits, type StopSignal, Watch } from "./watch.ts"

@@ -8,9 +8,25 @@ import { type Feeds, type FeedValue, type ReadFeed, readFeed, shapeOfRead } from
 import type { RunQueue } from "./queue.ts"
 import type { Scope } from "./scope.ts"
 import { Tensor } from "./tensor.ts"
+import { checkLimits, requireWanted, type RunLimits, type StopSignal } from "./watch.ts"
+
+/** What may end a run before its time: see the options of an Executor for what is usual. */
+export interface LimitOptions {
+  /**
+   * Milliseconds after which no loop of the run goes on: it stops with CF_TIME_BUDGET, and state is as it was. Infinity for no
+   * limit. What is no loop runs to its end.
+   */
+  timeBudget?: number | undefined
+  /**
+   * Aborts the run, with CF_ABORTED, whose `cause` is the signal's reason; state is as it was. An AbortSignal acts before the run
+   * begins, and within where the run leaves this thread free: on the main thread of a page, where `run` works with threads. An
+   * Int32Array on a SharedArrayBuffer acts within every loop, as soon as another thread makes its first element other than 0.
+   */
+  signal?: StopSignal | undefined
+}
 
 /** Options of one run of a step. */
-export interface StepOptions {
+export interface StepOptions extends LimitOptions {
   /** Arrays that take the results instead of new ones, in the order of the fetches. */
   into?: readonly TypedArray[]
 }
@@ -18,7 +34,7 @@ export interface StepOptions {
 /** What running takes of a plan: all but the operators. A step that was saved has no more. */
 export interface StepPlan extends Pick<
   Plan,
-  "feeds" | "fetches" | "states" | "reads" | "commits" | "writes" | "memory" | "flops"
+  "feeds" | "fetches" | "states" | "reads" | "commits" | "writes" | "memory" | "flops" | "mayBeEndless"
 > {
   readonly vars: readonly StepVar[]
 }
@@ -87,6 +103,7 @@ export class Step<R extends readonly Tensor[] = Tensor[], P extends StepPlan = P
    */
   runSync(feeds: Feeds = noFeeds, options: StepOptions = noOptions): R {
     this.#queue.requireIdle()
+    requireGoing(options)
     this.#take(feeds)
     return this.#runSync(options)
   }
@@ -94,21 +111,22 @@ export class Step<R extends readonly Tensor[] = Tensor[], P extends StepPlan = P
   /** Runs after all runs called before. The feed is read when its run starts. */
   run(feeds: Feeds = noFeeds, options: StepOptions = noOptions): Promise<R> {
     return this.#queue.enqueue(() => {
+      requireGoing(options)
       this.#take(feeds)
       return this.#run(options)
     })
   }
 
   /** @internal with feeds that were read and checked */
-  execute(feeds: ReadonlyMap<string, ReadFeed>): R {
+  execute(feeds: ReadonlyMap<string, ReadFeed>, options: LimitOptions): R {
     this.#fill(feeds)
-    return this.#runSync(noOptions)
+    return this.#runSync(options)
   }
 
   /** @internal */
-  executeAsync(feeds: ReadonlyMap<string, ReadFeed>): Promise<R> | R {
+  executeAsync(feeds: ReadonlyMap<string, ReadFeed>, options: LimitOptions): Promise<R> | R {
     this.#fill(feeds)
-    return this.#run(noOptions)
+    return this.#run(options)
   }
 
   /** Frees what the plan holds; state stays. */
@@ -152,10 +170,11 @@ export class Step<R extends readonly Tensor[] = Tensor[], P extends StepPlan = P
     }
   }
 
-  #runSync({ into }: StepOptions): R {
+  #runSync(options: StepOptions): R {
+    const { into } = options
     this.#requireState()
     if (into !== undefined) this.#checkInto(into)
-    this.loaded.runSync()
+    this.loaded.runSync(this.#limits(options))
     return this.#finish(into)
   }
 
@@ -164,7 +183,14 @@ export class Step<R extends readonly Tensor[] = Tensor[], P extends StepPlan = P
     this.#requireState()
     const { into } = options
     if (into !== undefined) this.#checkInto(into)
-    return this.loaded.run().then(() => this.#finish(into))
+    return this.loaded.run(this.#limits(options)).then(() => this.#finish(into))
+  }
+
+  /** Undefined where nothing can end a run early, so that it need not look. */
+  #limits({ timeBudget = this.#queue.timeBudget, signal }: LimitOptions): RunLimits | undefined {
+    const usual = this.plan.mayBeEndless ? usualTimeBudget : Infinity
+    const budget = timeBudget ?? usual
+    return budget === Infinity && signal === undefined ? undefined : { timeBudget: budget, signal }
   }
 
   /** Everything the plan reads must have a value; once it has, it keeps one. */
@@ -223,6 +249,15 @@ export class Step<R extends readonly Tensor[] = Tensor[], P extends StepPlan = P
       }
     })
   }
+}
+
+/** Milliseconds for loops of which nobody knows that they end, where nobody says otherwise. */
+const usualTimeBudget = 60_000
+
+/** @internal refuses limits that are none, and runs that are not wanted any more */
+export function requireGoing({ timeBudget, signal }: LimitOptions): void {
+  checkLimits(timeBudget, signal)
+  requireWanted(signal)
 }
 
 const noFeeds: Feeds = {}

@@ -34,6 +34,8 @@ export const errorCatalogue = {
   CF_INDEX_RANGE: "An index lies outside the axis it indexes.",
   CF_HOST_UNFIT: "The host lacks, or forbids, something that the backend cannot do without.",
   CF_LOOP_LIMIT: "A loop would run more often than it may.",
+  CF_TIME_BUDGET: "A loop still ran when the time of its step was over.",
+  CF_ABORTED: "A run was aborted by its signal.",
   CF_MEMORY_LIMIT: "The plan needs more memory than allowed or available.",
   CF_ASYNC_ONLY: "This backend cannot run synchronously.",
   CF_BUSY: "A synchronous call came while asynchronous runs are queued.",

@@ -27,6 +27,8 @@ export interface OpFacts {
   readonly repeats?: Dim
   /** The output list that hands out, place by place, the results of the one sub-block that runs. */
   readonly yields?: string
+  /** Whether nobody knows how often its sub-blocks run at most. */
+  readonly mayBeEndless?: boolean
   /** Whether the kernel may refuse its inputs' values. */
   readonly canFail: boolean
 }

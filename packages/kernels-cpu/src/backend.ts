@@ -1,7 +1,16 @@
 // The reference backend: runs a plan operator by operator with the kernels of this package. Keeps no composite.
 
-import type { BoundBlock, BoundOp, BoundVar, Plan } from "@counterflow/compiler"
-import type { Backend, LoadedPlan, Memory, StateRegion, StorageArray } from "@counterflow/executor"
+import { type BoundBlock, type BoundOp, type BoundVar, type Plan, workOf } from "@counterflow/compiler"
+import {
+  type Backend,
+  fuelOf,
+  type LoadedPlan,
+  type Memory,
+  type RunLimits,
+  type StateRegion,
+  type StorageArray,
+  Watch,
+} from "@counterflow/executor"
 import { fail, isCounterflowError, type VarId } from "@counterflow/ir"
 import { bindElementwise } from "./elementwise.ts"
 import type { AnyCall, AnyKernel, AnyTypes, HostBlock, HostTensor, HostType, NumberArray } from "./kernel.ts"
@@ -70,6 +79,9 @@ function unwrap<T>(
 
 type Run = () => void
 
+/** For runs that nothing ends early: still a small integer. */
+const endlessFuel = 2 ** 30
+
 class CpuPlan implements LoadedPlan {
   readonly #kernels: Readonly<Record<string, AnyKernel>>
   readonly #plan: Plan
@@ -80,6 +92,9 @@ class CpuPlan implements LoadedPlan {
   #generation = -1
   /** The operator that is running, for errors. */
   #at: BoundOp | null = null
+  #watch: Watch | null = null
+  /** What trips of loops burn, until there is to be a look at the clock. */
+  #fuel = 0
 
   constructor(
     kernels: Readonly<Record<string, AnyKernel>>,
@@ -99,9 +114,11 @@ class CpuPlan implements LoadedPlan {
     return this.#tensor(id).data
   }
 
-  runSync(): void {
+  runSync(limits?: RunLimits): void {
     if (this.#generation !== this.#memory.generation) this.#bind()
     this.#at = null
+    this.#watch = limits === undefined ? null : new Watch(limits)
+    this.#fuel = 1
     try {
       for (let i = 0; i < this.#runs.length; i++) this.#runs[i]!()
     } catch (error) {
@@ -154,7 +171,7 @@ class CpuPlan implements LoadedPlan {
     return block.ops.flatMap((op) => {
       if (this.#isAliased(op)) return []
       const run = this.#bindOp(op)
-      if (!op.facts.canFail) return [run]
+      if (!op.facts.canFail && op.facts.repeats === undefined) return [run]
       return [
         () => {
           const outer = this.#at
@@ -202,13 +219,21 @@ class CpuPlan implements LoadedPlan {
 
   #hostBlock(block: BoundBlock): HostBlock {
     const runs = this.#bindBlock(block)
+    const fuel = fuelOf(workOf(block, this.#plan.vars))
     return {
-      run: () => {
+      run: (trip = 0) => {
+        if (trip > 0 && (this.#fuel -= fuel) <= 0) this.#refuel(trip)
         for (let i = 0; i < runs.length; i++) runs[i]!()
       },
       params: block.params.map((id) => this.#tensor(id)),
       results: block.results.map((id) => this.#tensor(id)),
     }
+  }
+
+  #refuel(trips: number): void {
+    const watch = this.#watch
+    this.#fuel = watch === null ? endlessFuel : watch.refuel()
+    if (this.#fuel === 0 && watch !== null) throw watch.stopped(trips)
   }
 
   #workspace(op: BoundOp): NumberArray {

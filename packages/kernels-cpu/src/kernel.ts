@@ -24,7 +24,8 @@ export interface HostTensor {
 
 /** A sub-block of a control-flow operator. */
 export interface HostBlock {
-  run(): void
+  /** A loop says how many runs there were before, so that it can be ended where it takes too long. */
+  run(trip?: number): void
   /** To be written before every run. */
   readonly params: readonly HostTensor[]
   readonly results: readonly HostTensor[]

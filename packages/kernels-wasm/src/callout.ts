@@ -27,7 +27,7 @@ export interface CalloutHost {
   view(id: VarId): StorageArray
   type(id: VarId): { readonly shape: readonly number[]; readonly dtype: DType }
   workspace(op: BoundOp): NumberArray
-  run(block: BoundBlock): void
+  run(block: BoundBlock, trip: number): void
 }
 
 /** An int64 tensor and the copy of it that a kernel sees. */
@@ -61,9 +61,9 @@ function hostBlock(block: BoundBlock, host: CalloutHost): HostBlock {
   const params = block.params.map((id) => given.tensor(id))
   const results = block.results.map((id) => made.tensor(id))
   return {
-    run: () => {
+    run: (trip = 0) => {
       given.write()
-      host.run(block)
+      host.run(block, trip)
       made.read()
     },
     params,

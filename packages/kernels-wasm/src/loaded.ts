@@ -74,7 +74,10 @@ export class EmittedPlan extends WasmPlan {
     view: (id) => this.view(id),
     type: (id) => this.source.plan.vars[id] ?? fail("CF_INTERNAL", `the plan has no variable ${id}`),
     workspace: (op) => this.#workspace(op),
-    run: (block) => this.perform(this.#program.blocks.get(block) ?? ""),
+    run: (block, trip) => {
+      this.goOn(trip)
+      this.perform(this.#program.blocks.get(block) ?? "")
+    },
   }
 
   #workspace(op: BoundOp): NumberArray {

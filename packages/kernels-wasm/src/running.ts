@@ -2,10 +2,16 @@
 // reported becomes the error that every backend gives. Where the module comes from, made for a plan just now or saved long ago,
 // shows nowhere in here.
 
-import type { LoadedPlan, StateRegion, StorageArray } from "@counterflow/executor/runtime"
+import {
+  type LoadedPlan,
+  type RunLimits,
+  type StateRegion,
+  type StorageArray,
+  Watch,
+} from "@counterflow/executor/runtime"
 import { CounterflowError, type DType, type ErrorParts, fail, type VarId } from "@counterflow/ir"
 import type { Compiled, CompiledModules } from "./compiled.ts"
-import { mostTrips, readReport } from "./generate/control.ts"
+import { ended, endlessFuel, fuelAt, mostTrips, readReport, tooManyRuns } from "./generate/control.ts"
 import { type WasmMemory, WasmState } from "./memory.ts"
 import type { TeamPlan } from "./threads/team.ts"
 
@@ -52,25 +58,27 @@ export class WasmPlan implements LoadedPlan {
   #views: (StorageArray | undefined)[] = []
   #generation = -1
   #isClosed = false
+  #watch: Watch | null = null
   /** Only there if the host must be waited for. */
-  readonly run?: () => Promise<void>
+  readonly run?: (limits?: RunLimits) => Promise<void>
 
   constructor(image: StepImage, modules: CompiledModules, memory: WasmMemory, states: ReadonlyMap<VarId, StateRegion>) {
     this.image = image
     this.memory = memory
     this.#states = states
-    const imports = { host: { memory: memory.memory, call: (number: number) => this.callOut(number) } }
+    const call = (number: number) => this.callOut(number)
+    const imports = { host: { memory: memory.memory, call, refuel: () => this.#watch?.refuel() ?? endlessFuel } }
     const compiled = modules.instantiate(image.bytes, imports)
     const ready = compiled instanceof Promise ? compiled.then((made) => this.#use(made)) : this.#use(compiled)
     const mayBeLed = memory.team?.isLed === true && image.stages > 0 && !image.callsOut
     if (ready === undefined && !mayBeLed) return
     // Who runs the plan hears of a failure; a plan that never runs has none to tell.
     ready?.catch(() => {})
-    this.run = async () => {
+    this.run = async (limits) => {
       await ready
       const team = this.#team
-      if (team?.hasLeader === true) await this.#runLed(team)
-      else this.runSync()
+      if (team?.hasLeader === true) await this.#runLed(team, limits)
+      else this.runSync(limits)
     }
   }
 
@@ -82,9 +90,10 @@ export class WasmPlan implements LoadedPlan {
     return (this.#views[id] ??= this.#makeView(id))
   }
 
-  runSync(): void {
+  runSync(limits?: RunLimits): void {
     const step = this.#step
     if (step === null) return this.#refuseSync()
+    this.#beginWatch(limits)
     this.#team?.prepare(this.memory.arenaAddress)
     const failed = step(this.memory.arenaAddress)
     if (failed !== 0) throw this.#failure(failed)
@@ -111,13 +120,25 @@ export class WasmPlan implements LoadedPlan {
     if (failed !== 0) throw this.#failure(failed)
   }
 
-  async #runLed(team: TeamPlan): Promise<void> {
+  /** Before a trip of a loop whose kernel is outside of the module. */
+  protected goOn(trip: number): void {
+    if (trip > 0 && this.#watch?.refuel() === 0) throw this.#watch.stopped(trip)
+  }
+
+  /** With limits, the first trip looks at the clock. Else what fuel there is runs out, and is endless from then on. */
+  #beginWatch(limits: RunLimits | undefined): void {
+    this.#watch = limits === undefined ? null : new Watch(limits)
+    if (limits !== undefined) new DataView(this.memory.memory.buffer).setInt32(fuelAt, 1, true)
+  }
+
+  async #runLed(team: TeamPlan, limits: RunLimits | undefined): Promise<void> {
     if (this.#isClosed) this.#refuseSync()
     const { memory } = this
+    this.#beginWatch(limits)
     memory.hold()
     let failed: number
     try {
-      failed = await team.lead(memory.arenaAddress)
+      failed = await team.lead(memory.arenaAddress, limits)
     } finally {
       memory.release()
     }
@@ -163,7 +184,11 @@ export class WasmPlan implements LoadedPlan {
     const trace = this.image.trace(number)
     if (trace === undefined) return fail("CF_INTERNAL", `a step answered ${number}, which is no operator`)
     const { place, axis, size } = readReport(this.memory.memory.buffer)
-    return new CounterflowError({ ...(axis === -1n ? tooMany(Number(size)) : outside(place, axis, size)), ...trace })
+    if (axis === ended && this.#watch !== null) return this.#watch.stopped(Number(size)).with(trace)
+    return new CounterflowError({
+      ...(axis === tooManyRuns ? tooMany(Number(size)) : outside(place, axis, size)),
+      ...trace,
+    })
   }
 }
 

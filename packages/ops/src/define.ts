@@ -188,6 +188,8 @@ export interface OpFactsRule {
   readonly constant?: ((attrs: Attrs) => Dim) | undefined
   /** How often its sub-blocks run, if that is known: once unless said. */
   readonly repeats?: ((attrs: Attrs) => Dim) | undefined
+  /** Whether nobody knows how often its sub-blocks run at most. */
+  readonly mayBeEndless?: ((attrs: Attrs) => boolean) | undefined
   /** Whether a kernel may refuse its inputs' values (an index out of range). */
   readonly canFail?: boolean | undefined
 }

@@ -140,7 +140,7 @@ export const whileLoopOp = /*#__PURE__*/ primitive({
     return { init: dInit, captures: dCaptures }
   },
   // A loop that runs too often stops the step.
-  facts: { kind: "control", flops: () => 0, canFail: true },
+  facts: { kind: "control", flops: () => 0, canFail: true, mayBeEndless: ({ maxTrips }) => maxTrips === null },
 })
 
 type Part = (carry: readonly Variable[], captures: readonly Variable[], index: Variable) => readonly Variable[]

@@ -1,8 +1,11 @@
 // Threads in a page that is cross-origin isolated: its own thread may not wait, so a worker leads while the page stays free;
 // and in a worker of a page, which may wait.
 
-import { isCounterflowError } from "@counterflow/ir"
+import { Executor } from "@counterflow/executor"
+import { isCounterflowError, Program, programGuard } from "@counterflow/ir"
 import { wasm } from "@counterflow/kernels-wasm"
+import { data } from "@counterflow/layers"
+import { assign, fillConstant, legalize, less, matmul, scale, whileLoop } from "@counterflow/ops"
 import { afterEach, expect, test } from "vitest"
 import type { Answer } from "./threads-in-worker.ts"
 import { lenet, mlp, type Network, Training } from "./training.ts"
@@ -27,6 +30,10 @@ function codeOf(action: () => unknown): string {
     throw error
   }
   return "none"
+}
+
+function codeOfError(error: unknown): string {
+  return isCounterflowError(error) ? error.code : String(error)
 }
 
 /** All state, for comparing. */
@@ -99,6 +106,38 @@ test("closing while a worker runs the step ends the run", async () => {
     )
   }
   expect(code).toBe("CF_CLOSED")
+}, 60_000)
+
+test("a signal of the page ends a loop in the worker that runs the step, and so does the time", async () => {
+  const [main, startup] = [new Program(), new Program()]
+  const y = programGuard(main, startup, () => {
+    const x = data({ name: "x", shape: [256, 256], appendBatchSize: false })
+    const [, y] = whileLoop(
+      (i) => less(-1, i),
+      (i, y) => [assign(i), scale(matmul(y, y), { scale: 0 })],
+      [fillConstant({ shape: [], value: 0, dtype: "int32" }), x],
+    )
+    return y
+  })
+  const executor = new Executor(wasm({ threads: 2 }), { legalize, timeBudget: 100 })
+  const feed = { x: new Float32Array(256 * 256) }
+  const codes = new Set<string>()
+  // Until the worker is ready the page runs steps itself, where only the time ends them.
+  for (let i = 0; i < 40 && !codes.has("CF_ABORTED"); i++) {
+    const controller = new AbortController()
+    setTimeout(() => controller.abort("enough"), 20)
+    const { signal } = controller
+    const failed = executor.run(main, { feed, fetch: [y], signal, timeBudget: i < 39 ? 200 : 5000 })
+    codes.add(await failed.then(() => "none", codeOfError))
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  expect(codes).toContain("CF_ABORTED")
+  expect(await executor.run(main, { feed, fetch: [y] }).then(() => "none", codeOfError)).toBe("CF_TIME_BUDGET")
+  const word = new Int32Array(new SharedArrayBuffer(4))
+  setTimeout(() => Atomics.store(word, 0, 1), 20)
+  const failed = executor.run(main, { feed, fetch: [y], signal: word, timeBudget: 5000 })
+  expect(await failed.then(() => "none", codeOfError)).toBe("CF_ABORTED")
+  executor.close()
 }, 60_000)
 
 test("in a worker a step waits for others where it is", async () => {

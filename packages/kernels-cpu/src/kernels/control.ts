@@ -58,7 +58,7 @@ function bindScan(
       const place = reverse ? runs - 1 - run : run
       if (index !== undefined) index.data[0] = place
       for (let i = 0; i < slices.length; i++) copyRow(xs[i]!, place, slices[i]!, 0)
-      body.run()
+      body.run(run)
       for (let i = 0; i < stacks.length; i++) copyRow(stacked[i]!, 0, stacks[i]!, place)
       copyAll(next, carried)
     }
@@ -92,7 +92,7 @@ function bindWhile(
       if (truth?.data[0] === 0) break
       if (run === most) refuseTrip(most, maxTrips === null)
       if (index !== undefined) index.data[0] = run
-      body.run()
+      body.run(run)
       for (let i = 0; i < stacks.length; i++) copyRow(stacked[i]!, 0, stacks[i]!, run)
       copyAll(next, carried)
     }

@@ -1,11 +1,13 @@
 // The control area: a few bytes at the start of every memory in which a failing kernel says what was wrong. Its step answers
 // which operator it was; the text of the error is made outside.
 
-import type { Expr, FunctionBuilder } from "../assembler/index.ts"
+import { call, type Expr, type FunctionBuilder, type FunctionRef, i32, i64 } from "../assembler/index.ts"
 
 /** No tensor lies below this address. */
 export const controlBytes = 64
 
+/** What trips of loops burn before somebody is asked whether they may go on. */
+export const fuelAt = 8
 const placeAt = 16
 const axisAt = 24
 const sizeAt = 32
@@ -21,10 +23,39 @@ export function reportPlace(f: FunctionBuilder, place: Expr<"i64">, axis: number
   f.return(1)
 }
 
-/** A loop has run as often as it may. Told from a place by the axis −1, which no tensor has. */
+/** In place of an axis: what is reported is no place. */
+export const tooManyRuns = -1n
+export const ended = -2n
+
+/** A loop has run as often as it may. */
 export function reportRuns(f: FunctionBuilder, most: number): void {
-  f.store("i64", 0, -1, axisAt)
+  f.store("i64", 0, tooManyRuns, axisAt)
   f.store("i64", 0, most, sizeAt)
+}
+
+/** Fuel of which nobody sees the end. */
+export const endlessFuel = 2 ** 30
+
+/** How loops find out whether they may go on. */
+export interface Fuel {
+  /** Answers how much there is to burn from now on; 0: the step is to end. */
+  readonly refuel: FunctionRef<readonly [], readonly ["i32"]>
+  /** What one trip burns. */
+  readonly burns: number
+}
+
+/** Before a trip after others: lets the function answer `op`, the number of the loop, if the step is to end. */
+export function burnFuel(f: FunctionBuilder, { refuel, burns }: Fuel, trips: Expr<"i32">, op: number): void {
+  const left = f.let(i32.sub(i32.load(0, fuelAt), burns))
+  f.if(i32.leS(left, 0), () => {
+    f.set(left, call(refuel))
+    f.if(i32.eqz(left), () => {
+      f.store("i64", 0, i64.extendI32U(trips), sizeAt)
+      f.store("i64", 0, ended, axisAt)
+      f.return(op)
+    })
+  })
+  f.store("i32", 0, left, fuelAt)
 }
 
 /** What the last failing kernel reported. */

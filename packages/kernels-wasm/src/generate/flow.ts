@@ -1,7 +1,7 @@
 // Branches and loops between kernels, as steps: the operators of a sub-block are a function of their own, called from here.
 
 import { type FunctionBuilder, i32, type Local, select } from "../assembler/index.ts"
-import { reportRuns } from "./control.ts"
+import { burnFuel, type Fuel, reportRuns } from "./control.ts"
 import type { Place, PlacedTensor } from "./signature.ts"
 import { addressOf, type Step } from "./step.ts"
 
@@ -56,11 +56,18 @@ export function branchStep(truth: Place, yes: Steps, no: Steps): Step {
   }
 }
 
-export function repeatStep({ length, count, reverse, index }: Repetition, body: Steps): Step {
+/** A loop as an operator: `op` is its number, which the step answers where the loop fails or is ended. */
+export interface LoopOp {
+  readonly op: number
+  readonly fuel: Fuel
+}
+
+export function repeatStep({ length, count, reverse, index }: Repetition, body: Steps, { op, fuel }: LoopOp): Step {
   return {
     nest: (f, arena, perform) => {
       const runs = count === undefined ? i32.const(length) : clamped(f, arena, count, length)
       f.forRange(runs, (run) => {
+        if (length > 1) f.if(run, () => burnFuel(f, fuel, run, op))
         f.store("i32", addressOf(index, arena), reverse ? i32.sub(i32.sub(runs, 1), run) : run)
         perform(body)
       })
@@ -74,8 +81,12 @@ function clamped(f: FunctionBuilder, arena: Local<"i32">, count: Place, length: 
   return f.let(select(i32.ltS(positive, length), positive, i32.const(length)))
 }
 
-/** `op` is the number of the operator that fails where the loop does not end. */
-export function whileStep({ truth, indices, trips, most }: Condition, test: Steps, body: Steps, op: number): Step {
+export function whileStep(
+  { truth, indices, trips, most }: Condition,
+  test: Steps,
+  body: Steps,
+  { op, fuel }: LoopOp,
+): Step {
   return {
     nest: (f, arena, perform) => {
       const run = f.local("i32")
@@ -90,6 +101,7 @@ export function whileStep({ truth, indices, trips, most }: Condition, test: Step
             reportRuns(f, most)
             f.return(op)
           })
+          f.if(run, () => burnFuel(f, fuel, run, op))
           perform(body)
           f.increment(run, 1)
           f.branch(next)

@@ -5,13 +5,14 @@
 //
 // Many small functions, because engines compile and improve code function by function: a giant one would stay slow for long.
 
-import { type BoundBlock, type BoundOp, type Plan, scalarsOf } from "@counterflow/compiler"
+import { type BoundBlock, type BoundOp, type Plan, scalarsOf, workOf } from "@counterflow/compiler"
+import { fuelOf } from "@counterflow/executor"
 import { fail, type Scalar, type VarId } from "@counterflow/ir"
 import { call, type FunctionBuilder, type FunctionRef, type Local, ModuleBuilder } from "../assembler/index.ts"
 import { type FunctionBuilders, mathFunctions } from "../math/index.ts"
 import { type emitFork, type ForkRef, maxParts, maxStages, type StageRef, stageWord } from "../threads/fork.ts"
 import { type ElementwiseInput, emitLoop } from "./elementwise.ts"
-import { branchStep, type Flow, type PlacedBlock, repeatStep, whileStep } from "./flow.ts"
+import { branchStep, type Flow, type LoopOp, type PlacedBlock, repeatStep, whileStep } from "./flow.ts"
 import { HostKernel } from "./hostkernel.ts"
 import { type Kernel, keyOf } from "./kernel.ts"
 import { checkLimits } from "./limits.ts"
@@ -69,6 +70,7 @@ class Emission implements Emit {
   readonly #stateAddress: (id: VarId) => number
   readonly #module: ModuleBuilder
   readonly #callOut: FunctionRef<readonly ["i32"], readonly []>
+  #refuel: FunctionRef<readonly [], readonly ["i32"]> | undefined
   readonly #functions = new Map<string, FunctionRef<readonly "i32"[], readonly "i32"[]>>()
   readonly #ops: BoundOp[] = []
   readonly #hosts: BoundOp[] = []
@@ -246,7 +248,7 @@ class Emission implements Emit {
     if (entry === undefined) return fail("CF_INTERNAL", `there is no kernel for ${op.type}`)
     if (entry instanceof HostKernel) return this.#host(op)
     const emit = typeof entry === "function" ? entry : entry.emit
-    emit({ ...this.#call(op), flow: this.#flow(blocks) }, this)
+    emit({ ...this.#call(op), flow: this.#flow(op, blocks) }, this)
   }
 
   #placedBlocks(op: BoundOp): Record<string, PlacedBlock> {
@@ -272,18 +274,23 @@ class Emission implements Emit {
     f.if(failed, () => f.return(failed))
   }
 
-  #flow(blocks: Flow["blocks"]): Flow {
+  #flow({ blocks: bound }: BoundOp, blocks: Flow["blocks"]): Flow {
     const op = this.#ops.length
+    const loop = (): LoopOp => {
+      const work = Object.values(bound).reduce((sum, block) => sum + workOf(block, this.#plan.vars), 0)
+      this.#refuel ??= this.#module.importFunction("host", "refuel", [], ["i32"])
+      return { op, fuel: { refuel: this.#refuel, burns: fuelOf(work) } }
+    }
     return {
       blocks,
       branch: (truth, yes, no) => {
         this.#steps.push(branchStep(truth, this.#stepsOf(yes), this.#stepsOf(no)))
       },
       repeat: (times, body) => {
-        this.#steps.push(repeatStep(times, this.#stepsOf(body)))
+        this.#steps.push(repeatStep(times, this.#stepsOf(body), loop()))
       },
       repeatWhile: (condition, test, body) => {
-        this.#steps.push(whileStep(condition, this.#stepsOf(test), this.#stepsOf(body), op))
+        this.#steps.push(whileStep(condition, this.#stepsOf(test), this.#stepsOf(body), loop()))
       },
     }
   }

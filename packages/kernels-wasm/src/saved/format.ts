@@ -57,6 +57,8 @@ export interface SavedStep {
   readonly parameterBytes: number
   readonly stateBytes: number
   readonly flops: number
+  /** Whether there is a loop of which nobody knows how often it runs at most. */
+  readonly mayBeEndless?: boolean
   /** What errors say of the operators that can fail, by number. */
   readonly traces: readonly (readonly [number, OperatorTrace])[]
 }

@@ -133,7 +133,7 @@ export function loadSteps(bytes: Uint8Array | ArrayBuffer): LoadedSteps {
 
 function planOf(saved: SavedStep): StepPlan {
   const { feeds, fetches, states, reads, writes, commits, flops } = saved
-  const { peakBytes, arenaBytes, parameterBytes, stateBytes } = saved
+  const { peakBytes, arenaBytes, parameterBytes, stateBytes, mayBeEndless = false } = saved
   return {
     vars: saved.vars.map(({ name, dtype, shape, kind }) => ({ name, dtype, shape, kind, elements: elementsOf(shape) })),
     feeds,
@@ -144,6 +144,7 @@ function planOf(saved: SavedStep): StepPlan {
     commits: commits.map(([state, value]) => ({ state, value })),
     memory: { peakBytes, arenaBytes, parameterBytes, stateBytes },
     flops,
+    mayBeEndless,
   }
 }
 

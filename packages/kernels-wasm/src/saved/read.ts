@@ -111,6 +111,7 @@ function readStep(json: unknown, path: string, held: number, states: ReadonlySet
     parameterBytes: count("parameterBytes"),
     stateBytes: count("stateBytes"),
     flops: count("flops"),
+    mayBeEndless: step["mayBeEndless"] === true,
     traces: listOf(step["traces"], `${path}.traces`).map((item, i) => readTrace(item, `${path}.traces[${i}]`)),
   }
 }

@@ -128,6 +128,7 @@ function saveStep(name: string, source: PlanSource, states: States, relaxed: boo
     parameterBytes,
     stateBytes,
     flops: plan.flops,
+    ...(plan.mayBeEndless ? { mayBeEndless: true } : {}),
     traces: program.ops.flatMap((op, i) => {
       const trace = failing.has(op) ? image.trace(i + 1) : undefined
       return trace === undefined ? [] : [[i + 1, trace] as const]

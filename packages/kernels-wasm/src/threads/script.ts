@@ -10,7 +10,14 @@ export type ToWorker =
   | { readonly kind: "begin"; readonly memory: object; readonly lead: boolean }
   | { readonly kind: "load"; readonly plan: number; readonly module: object }
   | { readonly kind: "drop"; readonly plan: number }
-  | { readonly kind: "run"; readonly plan: number; readonly arena: number }
+  | {
+      readonly kind: "run"
+      readonly plan: number
+      readonly arena: number
+      readonly timeBudget: number
+      /** Not 0: the step is to end. */
+      readonly word: Int32Array | undefined
+    }
 
 /** From the worker that leads. `error` is there if the step broke off. */
 export type FromWorker =
@@ -22,6 +29,7 @@ const node = globalThis.process?.getBuiltinModule?.("node:worker_threads")?.pare
 const port = node ?? self
 const plans = new Map()
 let memory, control, lead = false, received = 0
+let end = Infinity, word
 
 function receive(message) {
   received++
@@ -31,7 +39,7 @@ function receive(message) {
       control = new Int32Array(memory.buffer)
       break
     case "load": {
-      const imports = { host: { memory, call() { throw new Error("a step in a worker calls out") } } }
+      const imports = { host: { memory, refuel, call() { throw new Error("a step in a worker calls out") } } }
       plans.set(message.plan, new WebAssembly.Instance(message.module, imports).exports)
       if (lead) port.postMessage({ kind: "ready", plan: message.plan })
       break
@@ -45,7 +53,14 @@ function receive(message) {
   if (!lead) help()
 }
 
-function run({ plan, arena }) {
+function refuel() {
+  const isOver = performance.now() > end || Atomics.load(control, ${at(words.isAborted)}) !== 0
+  return isOver || (word !== undefined && Atomics.load(word, 0) !== 0) ? 0 : 256
+}
+
+function run({ plan, arena, timeBudget, word: given }) {
+  end = performance.now() + timeBudget
+  word = given
   Atomics.store(control, ${at(words.plan)}, plan)
   Atomics.store(control, ${at(words.arena)}, arena)
   Atomics.store(control, ${at(words.hasHelp)}, 1)

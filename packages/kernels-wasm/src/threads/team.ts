@@ -5,6 +5,7 @@
 // one more worker leads, runs the whole step, and says when it is done; until it is ready, and for runs that cannot be waited
 // for, the page's thread works alone.
 
+import type { RunLimits } from "@counterflow/executor"
 import { fail } from "@counterflow/ir"
 import type { HostMemory, HostModule } from "../host.ts"
 import type { FromWorker, ToWorker } from "./script.ts"
@@ -27,7 +28,7 @@ export interface TeamPlan {
   /** Before a step that the calling thread runs. */
   prepare(arena: number): void
   /** A step in the worker that leads: what the step answers. */
-  lead(arena: number): Promise<number>
+  lead(arena: number, limits?: RunLimits): Promise<number>
   close(): void
 }
 
@@ -63,7 +64,7 @@ export class Team {
         return ready.has(plan)
       },
       prepare: (arena) => this.#prepare(plan, arena),
-      lead: (arena) => this.#lead(plan, arena),
+      lead: (arena, limits) => this.#lead(plan, arena, limits),
       close: () => {
         ready.delete(plan)
         this.#send({ kind: "drop", plan })
@@ -83,11 +84,26 @@ export class Team {
     Atomics.store(control, at(words.hasHelp), this.isLed || this.#helpers.length === 0 ? 0 : 1)
   }
 
-  #lead(plan: number, arena: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject }
-      this.#leader?.post({ kind: "run", plan, arena } satisfies ToWorker)
-    })
+  /** A signal that only this thread sees is passed on through shared memory. */
+  async #lead(
+    plan: number,
+    arena: number,
+    { timeBudget = Infinity, signal }: Partial<RunLimits> = {},
+  ): Promise<number> {
+    const control = this.#control
+    Atomics.store(control, at(words.isAborted), 0)
+    const [word, own] = signal instanceof Int32Array ? [signal, undefined] : [undefined, signal]
+    const abort = () => void Atomics.store(control, at(words.isAborted), 1)
+    if (own?.aborted === true) abort()
+    own?.addEventListener("abort", abort)
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#waiting = { resolve, reject }
+        this.#leader?.post({ kind: "run", plan, arena, timeBudget, word } satisfies ToWorker)
+      })
+    } finally {
+      own?.removeEventListener("abort", abort)
+    }
   }
 
   close(): void {

@@ -18,8 +18,10 @@ export const words = {
   hasHelp: 520,
   /** Whether a thread has failed where none can. */
   isBroken: 524,
+  /** Whether whoever waits for the step wants it no more. */
+  isAborted: 528,
   /** Messages sent to each thread since the start. */
-  mail: 528,
+  mail: 532,
 } as const
 
 /** No tensor lies below this address of a shared memory. */
