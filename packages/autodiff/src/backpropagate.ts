@@ -14,7 +14,10 @@ import {
   unwrapOutputs,
   type Variable,
 } from "@counterflow/ir"
-import { type GradContext, isOp, type Op, reshapeTo, sum } from "@counterflow/ops"
+import { fillConstant, type GradContext, isOp, type Op, reshapeTo, sum } from "@counterflow/ops"
+
+/** Makes of the sum of other parts one with a further part. */
+type Addition = (whole: Variable) => Variable
 
 /** What one forward variable is owed: the gradient, or a part of it. */
 export type Answer = readonly [primal: Variable, gradient: Variable]
@@ -47,6 +50,8 @@ export interface Pass {
 export function backpropagate(pass: Pass): Map<Variable, Variable> {
   const needed = neededVariables(pass)
   const parts = new Map<Variable, Variable[]>()
+  /** What is added to the parts of a variable when all are there: see `GradContext.addTo`. */
+  const additions = new Map<Variable, Addition[]>()
   const uses = countUses(pass, needed)
   const collect = ([primal, gradient]: Answer) => {
     const list = parts.get(primal)
@@ -57,31 +62,37 @@ export function backpropagate(pass: Pass): Map<Variable, Variable> {
 
   /** The finished gradient of a variable: every operator that reads it has been asked. */
   const total = (primal: Variable): Variable | null => {
-    const list = parts.get(primal)
-    if (list === undefined) return null
-    const [first, ...others] = list.map(pass.current)
-    if (first === undefined) return null
-    if (!isPart(primal)) return first
-    const work = (): Answer[] => [[primal, others.length === 0 ? first : sum([first, ...others])]]
+    const [first, ...others] = (parts.get(primal) ?? []).map(pass.current)
+    const added = additions.get(primal) ?? []
+    if (first === undefined && added.length === 0) return null
+    if (first !== undefined && !isPart(primal)) return first
+    const work = (): Answer[] => {
+      const whole = first === undefined ? zerosLike(primal) : others.length === 0 ? first : sum([first, ...others])
+      return [[primal, added.reduce((all, add) => add(all), whole)]]
+    }
     const [answer] = pass.perform(primal.producer, work, () => false)
-    const gradient = answer === undefined ? first : answer[1]
-    parts.set(primal, [gradient])
+    const gradient = answer?.[1] ?? first ?? null
+    parts.set(primal, gradient === null ? [] : [gradient])
+    additions.delete(primal)
     uses.set(primal, 1)
     return gradient
+  }
+  const addTo = (primal: Variable, add: Addition) => {
+    if (needed.has(primal)) additions.set(primal, [...(additions.get(primal) ?? []), add])
   }
 
   const reached = pass.targets.some((target) => needed.has(target))
   if (!reached) return new Map()
   for (const answer of pass.seed(isPart)) if (needed.has(answer[0])) collect(answer)
   for (const op of pass.ops.toReversed()) {
-    if (!op.outputList().some((output) => parts.has(output))) continue
+    if (!op.outputList().some((output) => parts.has(output) || additions.has(output))) continue
     if (!differentiableInputs(op).some((input) => needed.has(input))) continue
     for (const output of op.outputList()) total(output)
     const cotangentOf = (output: Variable) => {
       const gradient = parts.get(output)?.[0]
       return gradient === undefined ? null : pass.current(gradient)
     }
-    for (const answer of pass.perform(op, () => askRule(op, cotangentOf, needed, pass), isPart)) collect(answer)
+    for (const answer of pass.perform(op, () => askRule(op, cotangentOf, needed, pass, addTo), isPart)) collect(answer)
   }
   const result = new Map<Variable, Variable>()
   for (const primal of pass.wrt) {
@@ -91,6 +102,10 @@ export function backpropagate(pass: Pass): Map<Variable, Variable> {
     if (gradient !== null) result.set(primal, pass.current(gradient))
   }
   return result
+}
+
+function zerosLike({ shape, dtype, program }: Variable): Variable {
+  return fillConstant({ shape, dtype, value: 0, program })
 }
 
 function differentiableInputs(op: Operator): Variable[] {
@@ -131,6 +146,7 @@ function askRule(
   cotangentOf: (output: Variable) => Variable | null,
   needed: ReadonlySet<Variable>,
   { differentiate, pullBack }: Blockwise,
+  addTo: (primal: Variable, add: Addition) => void,
 ): Answer[] {
   const record = opOf(op)
   const { gradient } = record
@@ -143,6 +159,11 @@ function askRule(
   }
   const context: GradContext = {
     op,
+    addTo: (slot, add) => {
+      const [input] = op.inputs[slot] ?? []
+      if (input !== undefined) addTo(input, (whole) => fitted(op, slot, input, add(whole)))
+      return null
+    },
     needs: (slot, index) => {
       const inputs = op.inputs[slot] ?? []
       return index === undefined

@@ -6,6 +6,7 @@
 
 import type { VarId } from "@counterflow/ir"
 import { statesInPlace } from "./7-inplace.ts"
+import { sharedRoots } from "./7-overwrite.ts"
 import { allOps, type BoundBlock, type BoundOp, type BoundProgram, type BoundVar, idsOf, readBy } from "./bound.ts"
 
 /** Where one value lives. */
@@ -98,7 +99,7 @@ export function planMemory(program: BoundProgram, model: MemoryModel): MemoryPla
 /** What needs memory and when: values that are neither views nor state, and scratch memory. */
 function buffersOf(program: BoundProgram, model: MemoryModel) {
   const { vars, block } = program
-  const root = aliasRoots(program)
+  const root = sharedRoots(program, aliasRoots(program))
   const { touched, first, last, spans } = lifetimes(program, root)
   const inPlace = model.updatesInPlace ? statesInPlace(program, root) : new Map<VarId, VarId>()
   const buffers: Buffer[] = []
@@ -174,7 +175,8 @@ function lifetimes(program: BoundProgram, root: ReadonlyMap<VarId, VarId>) {
         for (const id of each.results) touch(id, end)
         for (const id of each.params) {
           touch(id, end)
-          first[root.get(id) ?? id] = start
+          const source = root.get(id) ?? id
+          first[source] = Math.min(first[source]!, start)
         }
       }
       // So are other outer values read, which common subexpressions let a block read: it may run again.

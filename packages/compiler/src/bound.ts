@@ -1,6 +1,6 @@
 // A LoweredProgram with its symbols bound: every shape and attribute is a number. What phases 4 to 7 work on.
 
-import type { DType, FactKind, Origin, Scalar, VarId } from "@counterflow/ir"
+import type { Carries, DType, FactKind, Origin, Scalar, VarId } from "@counterflow/ir"
 
 export interface BoundVar {
   readonly name: string
@@ -32,6 +32,14 @@ export interface BoundFacts {
   readonly yields?: string
   /** Whether nobody knows how often its sub-blocks run at most. */
   readonly mayBeEndless?: boolean
+  /**
+   * Of a loop: the variables of this input slot are carried. The k-th of them, and then what this block hands out as its k-th
+   * result, is parameter k + 1 of all blocks, and in the end the k-th output of this slot. What else the block hands out is used
+   * before its carries are handed on.
+   */
+  readonly carries?: Carries
+  /** The input on whose bytes the only output may lie if nothing reads it later: a kernel leaves there what it does not write. */
+  readonly overwrites?: string
   readonly canFail: boolean
 }
 

@@ -9,6 +9,13 @@ import type { Scalar } from "./scalar.ts"
 /** What a compiler may know of an operator without knowing its name. */
 export type FactKind = "elementwise" | "reduce" | "view" | "contract" | "gather" | "random" | "control" | "opaque"
 
+/** How a loop hands on what it carries: slots of inputs and outputs, and the block. */
+export interface Carries {
+  readonly inputs: string
+  readonly block: string
+  readonly outputs: string
+}
+
 export interface OpFacts {
   readonly kind: FactKind
   /** The value at a point, of an elementwise operator. */
@@ -29,6 +36,14 @@ export interface OpFacts {
   readonly yields?: string
   /** Whether nobody knows how often its sub-blocks run at most. */
   readonly mayBeEndless?: boolean
+  /**
+   * Of a loop: the variables of this input slot are carried. The k-th of them, and then what this block hands out as its k-th
+   * result, is parameter k + 1 of all blocks, and in the end the k-th output of this slot. What else the block hands out is used
+   * before its carries are handed on.
+   */
+  readonly carries?: Carries
+  /** The input on whose bytes the only output may lie if nothing reads it later: a kernel leaves there what it does not write. */
+  readonly overwrites?: string
   /** Whether the kernel may refuse its inputs' values. */
   readonly canFail: boolean
 }

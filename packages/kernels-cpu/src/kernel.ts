@@ -22,6 +22,11 @@ export interface HostTensor {
   readonly dtype: DType
 }
 
+/** Whether two tensors lie on the same bytes: then one is there when the other is. */
+export function isSamePlace({ data: a }: HostTensor, { data: b }: HostTensor): boolean {
+  return a.buffer === b.buffer && a.byteOffset === b.byteOffset
+}
+
 /** A sub-block of a control-flow operator. */
 export interface HostBlock {
   /** A loop says how many runs there were before, so that it can be ended where it takes too long. */

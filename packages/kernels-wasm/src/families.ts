@@ -1,6 +1,7 @@
 // The kernels in families, each a value: a backend is made of those that its programs need, and a bundle has no others. A module
 // of its own, because some bundlers drop what nobody uses of a module, but not of a namespace that another one exports.
 
+export { arrays } from "./generate/row.ts"
 export { branching as control } from "./generate/branching.ts"
 export { convolution } from "./generate/convolution.ts"
 export { crossEntropyGenerators as crossEntropy } from "./generate/crossentropy.ts"

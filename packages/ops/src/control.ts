@@ -1,6 +1,7 @@
 // What ops with sub-blocks share: building a block from a function of the user's, and finding what blocks read from outside.
 
 import { type Block, describeValue, fail, isDifferentiable, isFloat, type Program, Variable } from "@counterflow/ir"
+import { TensorArray } from "./tensorarray.ts"
 
 /** A sub-block of the current block with what `body` builds in it, and hands out. */
 export function buildBlock(program: Program, body: (block: Block) => readonly Variable[]): Block {
@@ -92,36 +93,44 @@ export function requireFunction(value: unknown, what: string, op: string): void 
   }
 }
 
-/** What a function of the user's may answer: a variable, a list of them, or nothing. */
-export type Answer = Variable | readonly Variable[] | void | null
+/** What is handed on from block to block: an array is, as its two variables. */
+export type Value = Variable | TensorArray
+
+/** What a function of the user's may answer: a variable or an array, a list of them, or nothing. */
+export type Answer = Value | readonly Value[] | void | null
+
+/** What stands for a variable, or for an array. */
+export type StandIn<V> = V extends TensorArray ? TensorArray : Variable
 
 /** The form in which an operator's results stand for what a function answers. */
-export type Results<T> = T extends Variable
-  ? Variable
-  : T extends readonly Variable[]
-    ? { -readonly [K in keyof T]: Variable }
+export type Results<T> = T extends Value
+  ? StandIn<T>
+  : T extends readonly Value[]
+    ? { -readonly [K in keyof T]: StandIn<T[K]> }
     : undefined
 
 /** What other functions may answer where one answers a `T`: the same, and where it answers nothing, whatever they like. */
-export type Alike<T> = Results<T> | Readonly<Results<T>> | (T extends Variable | readonly Variable[] ? never : void)
+export type Alike<T> = Results<T> | Readonly<Results<T>> | (T extends Value | readonly Value[] ? never : void)
 
-/** An answer as a list. */
+/** The variables of an answer as a list. */
 export function listOf(answer: unknown, what: string): readonly Variable[] {
   if (answer === undefined || answer === null) return []
   const list: readonly unknown[] = Array.isArray(answer) ? answer : [answer]
-  return list.map((entry) =>
-    entry instanceof Variable
-      ? entry
-      : fail(
-          "CF_BAD_ARGUMENT",
-          `${what} must answer a Variable, a list of them, or nothing, got ${describeValue(entry)}`,
-        ),
-  )
+  return list.flatMap((entry): readonly Variable[] => {
+    if (entry instanceof Variable) return [entry]
+    if (entry instanceof TensorArray) return [entry.stack, entry.length]
+    const got = describeValue(entry)
+    return fail("CF_BAD_ARGUMENT", `${what} must answer a Variable, a list of them, or nothing, got ${got}`)
+  })
 }
 
 /** Results in the form of an answer. */
 export function inForm<T>(answer: T, results: readonly Variable[]): Results<T> {
-  const made: unknown = answer instanceof Variable ? results[0] : Array.isArray(answer) ? [...results] : undefined
+  const rest = [...results]
+  const next = () => rest.shift() ?? fail("CF_INTERNAL", "there are fewer results than answers")
+  const standIn = (entry: unknown) => (entry instanceof TensorArray ? new TensorArray(next(), next()) : next())
+  const isNothing = answer === undefined || answer === null
+  const made: unknown = Array.isArray(answer) ? answer.map(standIn) : isNothing ? undefined : standIn(answer)
   return made as Results<T>
 }
 

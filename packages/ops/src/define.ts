@@ -5,6 +5,7 @@ import type {
   AttrKind,
   Attrs,
   Block,
+  Carries,
   Dim,
   FactKind,
   DType,
@@ -122,6 +123,11 @@ export interface RunProduct {
 export interface GradContext {
   /** The forward operator that is differentiated. */
   readonly op: Operator
+  /**
+   * Instead of an answer for the only input of a slot: how the gradient of this operator is added to that of all others that
+   * read the input. For a gradient that is zero nearly everywhere, which is then never made. Answers null, for the rule to return.
+   */
+  readonly addTo: (slot: string, add: (sum: Variable) => Variable) => null
   /** Whether anybody wants the gradient of this input (of its `index`-th variable for a list). */
   readonly needs: (slot: string, index?: number) => boolean
   /**
@@ -190,6 +196,14 @@ export interface OpFactsRule {
   readonly repeats?: ((attrs: Attrs) => Dim) | undefined
   /** Whether nobody knows how often its sub-blocks run at most. */
   readonly mayBeEndless?: ((attrs: Attrs) => boolean) | undefined
+  /**
+   * Of a loop: the variables of this input slot are carried. The k-th of them, and then what this block hands out as its k-th
+   * result, is parameter k + 1 of all blocks, and in the end the k-th output of this slot. What else the block hands out is used
+   * before its carries are handed on.
+   */
+  readonly carries?: Carries | undefined
+  /** The input on whose bytes the only output may lie if nothing reads it later: a kernel leaves there what it does not write. */
+  readonly overwrites?: string | undefined
   /** Whether a kernel may refuse its inputs' values (an index out of range). */
   readonly canFail?: boolean | undefined
 }

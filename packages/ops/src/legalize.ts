@@ -314,7 +314,8 @@ function seeded(attrs: Attrs, programSeed: number): Attrs {
 }
 
 function factsOf(op: Operator, record: Op): OpFacts {
-  const { kind, flops, aliases, stretches, permutes, constant, repeats, mayBeEndless, canFail } = record.facts
+  const { kind, flops, aliases, stretches, permutes, constant, repeats, mayBeEndless, carries, overwrites, canFail } =
+    record.facts
   const slots = Object.keys(record.inputs).map((slot) => [slot, { op: "input", slot }] as const)
   const scalar: Scalar | null = record.scalar?.(Object.fromEntries(slots), op.attrs) ?? null
   return {
@@ -332,6 +333,8 @@ function factsOf(op: Operator, record: Op): OpFacts {
     ...(repeats === undefined ? {} : { repeats: repeats(op.attrs) }),
     ...(record.yields === undefined ? {} : { yields: record.yields }),
     ...(mayBeEndless?.(op.attrs) === true ? { mayBeEndless: true } : {}),
+    ...(carries === undefined ? {} : { carries }),
+    ...(overwrites === undefined ? {} : { overwrites }),
   }
 }
 

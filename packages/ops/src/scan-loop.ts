@@ -6,7 +6,8 @@
 
 import { capturesOf, type Dim, fail, formatDim, type Program, site, unifyDims, type Variable } from "@counterflow/ir"
 import { add, mul } from "./arithmetic.ts"
-import { type Answer, checkLoopBlock, inForm, listOf, requireFunction, type Results } from "./control.ts"
+import { checkLoopBlock, inForm, listOf, requireFunction, type Results, type Value } from "./control.ts"
+import { TensorArray } from "./tensorarray.ts"
 import { checkCarry, handOn, indexType, inside, type Loop, openLoop, requireType, sliceOf } from "./control-loop.ts"
 import { primitive } from "./define.ts"
 import { describe } from "./describe.ts"
@@ -18,7 +19,7 @@ import { startupFor, withStartup } from "./state.ts"
 import { sin, tanh } from "./trigonometric.ts"
 
 export interface ScanOptions<C, X> {
-  /** The carry that the first run is given: a variable, or a list of them, of any dtypes. */
+  /** The carry that the first run is given: a variable or an array, or a list of them, of any dtypes. */
   init: C
   /** What is scanned: each run gets one place along the leading axis. A variable, a list of them, or nothing. */
   xs?: X
@@ -28,7 +29,9 @@ export interface ScanOptions<C, X> {
   reverse?: boolean
 }
 
+type Carried = Value | readonly Value[]
 type Given = Variable | readonly Variable[]
+type Stacked = Given | void | null
 
 /**
  * Runs `body` once per place along the leading axis of `xs`: it is given the carry, its slices, and the place, and answers the
@@ -39,7 +42,7 @@ type Given = Variable | readonly Variable[]
  * const [last, sums] = scan((sum, x) => [add(sum, x), add(sum, x)], { init: zero, xs: values }) // running sums
  * ```
  */
-export function scan<const C extends Given, const X extends Given = readonly [], const Y extends Answer = void>(
+export function scan<const C extends Carried, const X extends Given = readonly [], const Y extends Stacked = void>(
   body: (
     carry: Results<C>,
     x: Results<X>,
@@ -59,6 +62,9 @@ export function scan<const C extends Given, const X extends Given = readonly [],
         fail("CF_BAD_ARGUMENT", "the body must answer a pair: the next carry, and what is to be stacked")
       }
       const [next, y] = answer as [unknown, Y]
+      if ([y].flat().some((entry) => entry instanceof TensorArray)) {
+        fail("CF_BAD_ARGUMENT", "what is stacked must be variables, got an array", { fix: "make it part of the carry" })
+      }
       const nextList = listOf(next, "the first part of the body's answer")
       const made = closeScan(loop, nextList, listOf(y, "the second part of the body's answer"), given)
       return [inForm(options.init, made.carry), inForm(y, made.ys)]
@@ -76,7 +82,7 @@ export interface Scanned {
   readonly count?: Variable | undefined
 }
 
-function checked(body: unknown, options: ScanOptions<Given, Given>): Scanned & { program: Program } {
+function checked(body: unknown, options: ScanOptions<Carried, Given>): Scanned & { program: Program } {
   requireFunction(body, "body", "scan")
   const [init, xs] = [listOf(options.init, "init"), listOf(options.xs, "xs")]
   const [first] = [...init, ...xs]
@@ -140,7 +146,12 @@ export const scanOp = /*#__PURE__*/ primitive({
   // backward  dc_t, dx_t = bodyᵀ(dc_{t+1}, dy_t) from the last run to the first; dw = Σ_t over the runs, for what is captured
   grad: ({ init, xs, captures, count }, _outputs, { carry, ys, saved }, { length, reverse }, context) =>
     loopGradient({ init, xs, captures, length, reverse, count }, { carry, stacks: [...ys, ...saved] }, context),
-  facts: { kind: "control", flops: () => 0, repeats: ({ length }) => length as Dim },
+  facts: {
+    kind: "control",
+    flops: () => 0,
+    repeats: ({ length }) => length as Dim,
+    carries: { inputs: "init", block: "body", outputs: "carry" },
+  },
 })
 
 type Body = (

@@ -9,7 +9,7 @@ import { capturesOf, describeValue, fail, type Program, site, type Variable } fr
 import { add, mul } from "./arithmetic.ts"
 import { requireTruth } from "./branch.ts"
 import { less } from "./comparison.ts"
-import { checkLoopBlock, inForm, lines, listOf, requireFunction } from "./control.ts"
+import { checkLoopBlock, inForm, lines, listOf, requireFunction, type StandIn, type Value } from "./control.ts"
 import { checkCarry, handOn, indexType, inside, openLoop, requireType } from "./control-loop.ts"
 import { primitive } from "./define.ts"
 import { describe } from "./describe.ts"
@@ -25,20 +25,20 @@ export interface WhileOptions {
   maxTrips?: number
 }
 
-type Spread<V extends readonly Variable[]> = { -readonly [K in keyof V]: Variable }
+type Spread<V extends readonly Value[]> = { -readonly [K in keyof V]: StandIn<V[K]> }
 
 /**
  * Runs `body` as long as `cond`, one truth value, holds; both are given the loop's variables, and the body answers the next ones,
- * of the same shapes and dtypes. Answers the last ones.
+ * of the same shapes and dtypes. Answers the last ones. Arrays may be among them.
  *
  * @example
  * ```ts
  * const [, power] = whileLoop((i) => less(i, n), (i, p) => [add(i, 1), mul(p, x)], [zero, one]) // xⁿ
  * ```
  */
-export function whileLoop<const V extends readonly Variable[]>(
+export function whileLoop<const V extends readonly Value[]>(
   cond: (...loopVars: Spread<V>) => Variable,
-  body: (...loopVars: Spread<V>) => Readonly<Spread<V>> | Variable,
+  body: (...loopVars: Spread<V>) => Readonly<Spread<V>> | Value,
   loopVars: V,
   options: WhileOptions = {},
 ): Spread<V> {
@@ -140,7 +140,13 @@ export const whileLoopOp = /*#__PURE__*/ primitive({
     return { init: dInit, captures: dCaptures }
   },
   // A loop that runs too often stops the step.
-  facts: { kind: "control", flops: () => 0, canFail: true, mayBeEndless: ({ maxTrips }) => maxTrips === null },
+  facts: {
+    kind: "control",
+    flops: () => 0,
+    canFail: true,
+    mayBeEndless: ({ maxTrips }) => maxTrips === null,
+    carries: { inputs: "init", block: "body", outputs: "carry" },
+  },
 })
 
 type Part = (carry: readonly Variable[], captures: readonly Variable[], index: Variable) => readonly Variable[]

@@ -2,7 +2,7 @@
 
 import { fail } from "@counterflow/ir"
 import type { Registry } from "@counterflow/ops"
-import type { CpuKernels, HostBlock, HostTensor } from "../kernel.ts"
+import { type CpuKernels, type HostBlock, type HostTensor, isSamePlace } from "../kernel.ts"
 
 export const control = {
   cond: ({ inputs: { condition }, outputs: { zs }, blocks: { yes, no } }) => {
@@ -114,7 +114,7 @@ function refuseTrip(most: number, isEndless: boolean): never {
 }
 
 function copyAll(from: readonly HostTensor[], to: readonly HostTensor[]): void {
-  for (let i = 0; i < to.length; i++) to[i]!.data.set(from[i]!.data)
+  for (let i = 0; i < to.length; i++) if (!isSamePlace(from[i]!, to[i]!)) to[i]!.data.set(from[i]!.data)
 }
 
 /** Copies a place along the leading axis of one to a place of the other. */

@@ -11,6 +11,7 @@ import { movement } from "./movement.ts"
 import { pooling } from "./pooling.ts"
 import { random } from "./random.ts"
 import { reduction } from "./reduction.ts"
+import { row } from "./row.ts"
 import { scan } from "./scan.ts"
 import { selection } from "./selection.ts"
 
@@ -24,6 +25,7 @@ export const kernels = {
   ...pooling,
   ...random,
   ...reduction,
+  ...row,
   ...scan,
   ...selection,
 } satisfies CpuTable<Registry>

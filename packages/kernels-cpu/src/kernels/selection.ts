@@ -41,7 +41,8 @@ function placesOf(shape: readonly number[], index: HostTensor, axis: number): Pl
   }
 }
 
-function outside(place: number, axis: number, size: number): never {
+/** Refuses a place. */
+export function outside(place: number, axis: number, size: number): never {
   return fail("CF_INDEX_RANGE", `index ${place} lies outside axis ${axis} of size ${size}`, {
     fix:
       size === 0

@@ -9,7 +9,7 @@ import { copyRun, emitWhole } from "./copy.ts"
 import { bytesOf } from "./element.ts"
 import type { Flow, PlacedBlock } from "./flow.ts"
 import type { Kernel } from "./kernel.ts"
-import type { Emit, Generators, Place, PlacedTensor } from "./signature.ts"
+import { type Emit, type Generators, isSamePlace, type Place, type PlacedTensor } from "./signature.ts"
 
 export const branching = {
   cond: ({ inputs: { condition }, outputs: { zs }, flow }, emit) => {
@@ -78,9 +78,7 @@ function blockOf(blocks: Flow["blocks"], name: string): PlacedBlock {
 
 function copyAll(from: readonly PlacedTensor[], to: readonly PlacedTensor[], emit: Emit): void {
   to.forEach((target, i) => {
-    const source = from[i]!
-    const isThere = source.place.base === target.place.base && source.place.offset === target.place.offset
-    if (!isThere) emitWhole(source, target, emit)
+    if (!isSamePlace(from[i]!, target)) emitWhole(from[i]!, target, emit)
   })
 }
 

@@ -1,7 +1,7 @@
 // The control area: a few bytes at the start of every memory in which a failing kernel says what was wrong. Its step answers
 // which operator it was; the text of the error is made outside.
 
-import { call, type Expr, type FunctionBuilder, type FunctionRef, i32, i64 } from "../assembler/index.ts"
+import { call, type Expr, type FunctionBuilder, type FunctionRef, i32, i64, type Operand } from "../assembler/index.ts"
 
 /** No tensor lies below this address. */
 export const controlBytes = 64
@@ -16,7 +16,7 @@ const sizeAt = 32
 export const mostTrips = 2 ** 31 - 1
 
 /** Leaves the kernel: an index names `place` along an axis, and there is no such place. */
-export function reportPlace(f: FunctionBuilder, place: Expr<"i64">, axis: number, size: number): void {
+export function reportPlace(f: FunctionBuilder, place: Expr<"i64">, axis: number, size: Operand<"i64">): void {
   f.store("i64", 0, place, placeAt)
   f.store("i64", 0, axis, axisAt)
   f.store("i64", 0, size, sizeAt)

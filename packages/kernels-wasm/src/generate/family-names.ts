@@ -12,6 +12,8 @@ type FamilyOf<Op> = { [F in keyof Families]: Op extends keyof Families[F] ? F : 
 type Selectable = Exclude<keyof typeof generators, keyof typeof basics>
 
 const familyOf: { readonly [Op in Selectable]: FamilyOf<Op> } = {
+  rowAt: "arrays",
+  withRow: "arrays",
   cond: "control",
   scan: "control",
   whileLoop: "control",

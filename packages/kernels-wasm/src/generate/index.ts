@@ -4,6 +4,7 @@
 import type { Registry } from "@counterflow/ops"
 import { basics } from "./basics.ts"
 import {
+  arrays,
   control,
   convolution,
   crossEntropy,
@@ -26,6 +27,7 @@ import type { GeneratorTable, KeptGenerators } from "./signature.ts"
 
 export const generators = {
   ...basics,
+  ...arrays,
   ...control,
   ...convolution,
   ...cumulative,

@@ -59,6 +59,11 @@ export interface Emit {
   parallel(parts: readonly (() => void)[]): void
 }
 
+/** Whether two tensors lie on the same bytes: then one is there when the other is. */
+export function isSamePlace({ place: a }: PlacedTensor, { place: b }: PlacedTensor): boolean {
+  return a.base === b.base && a.offset === b.offset
+}
+
 /** An expression that every element of the only output goes through before it is stored. */
 export interface FusedEpilogue {
   /** The slot "" is the element that the operator itself makes. */
