@@ -18,6 +18,7 @@ import {
   less,
   mul,
   reduceSum,
+  rowAt,
   scale,
   scan,
   square,
@@ -162,6 +163,31 @@ describe("arrays", () => {
       expect(results[0]).toEqual(results[1])
     }
   })
+})
+
+test("the gradient of what is read is added to what other readers send, row by row", () => {
+  const { main } = build((program) => {
+    const [x, i, j] = [input(program, "x", [3, 2]), input(program, "i", [], "int32"), input(program, "j", [], "int32")]
+    return { dx: gradients(add(mul(rowAt(x, i), rowAt(x, j)), reduceSum(x)), x) }
+  })
+  const lines = String(main).split("\n")
+  const text = lines.slice(lines.findIndex((line) => line.includes("-- backward"))).join("\n")
+  expect(text.replace(/\n {2}names .*/s, "")).toMatchInlineSnapshot(`
+    "  -- backward
+      add_0.tmp_0@GRAD : float32[2] = fillConstant() {shape: [2], value: 1, dtype: "float32"} gradientOf=add_0.tmp_0
+      mul_0.tmp_0@GRAD : float32[2] = assign(x: add_0.tmp_0@GRAD) gradientOf=mul_0.tmp_0 from=add_0.tmp_0
+      broadcast_to_0.broadcast_0@GRAD : float32[2] = assign(x: add_0.tmp_0@GRAD) gradientOf=broadcast_to_0.broadcast_0 from=add_0.tmp_0
+      reduce_sum_0.tmp_0@GRAD : float32[] = reduceSum(x: broadcast_to_0.broadcast_0@GRAD) {axis: [0], keepDim: false} gradientOf=reduce_sum_0.tmp_0 from=broadcast_to_0.broadcast_0
+      x@GRAD@PART_0 : float32[3, 2] = broadcastTo(x: reduce_sum_0.tmp_0@GRAD) {shape: [3, 2]} gradientOf=x from=reduce_sum_0.tmp_0
+      row_at_0.tmp_0@GRAD : float32[2] = mul(x: mul_0.tmp_0@GRAD, y: row_at_1.tmp_0) gradientOf=row_at_0.tmp_0 from=mul_0.tmp_0
+      row_at_1.tmp_0@GRAD : float32[2] = mul(x: mul_0.tmp_0@GRAD, y: row_at_0.tmp_0) gradientOf=row_at_1.tmp_0 from=mul_0.tmp_0
+      row_at_0.grad_0 : float32[2] = rowAt(x: x@GRAD@PART_0, index: j)
+      add_0.grad_0 : float32[2] = add(x: row_at_0.grad_0, y: row_at_1.tmp_0@GRAD)
+      with_row_0.grad_0 : float32[3, 2] = withRow(x: x@GRAD@PART_0, row: add_0.grad_0, index: j)
+      row_at_1.grad_0 : float32[2] = rowAt(x: with_row_0.grad_0, index: i)
+      add_1.grad_0 : float32[2] = add(x: row_at_1.grad_0, y: row_at_0.tmp_0@GRAD)
+      x@GRAD : float32[3, 2] = withRow(x: with_row_0.grad_0, row: add_1.grad_0, index: i) gradientOf=x"
+  `)
 })
 
 describe("what a write costs", () => {
