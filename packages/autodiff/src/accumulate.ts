@@ -5,7 +5,7 @@
 //   for each of k parts of the batch      sum_w ← sum_w + d loss(part) / dw
 //   after it                              w@GRAD = sum_w / k,  loss = the mean of the losses
 
-import { describeValue, fail, freeName, isFloat, type Operator, sameShape, site, type Variable } from "@counterflow/ir"
+import { describeValue, fail, freeName, isFloat, type Operator, site, type Variable } from "@counterflow/ir"
 import { add, emit, fillConstant, joinParts, partition, reduceMean, scale, scaleOp, scan } from "@counterflow/ops"
 import { requireVariable, resolveVariables } from "./arguments.ts"
 import { appendBackward, type BackwardOptions, checkLoss, isStopped, type ParamGrad } from "./backward.ts"
