@@ -53,8 +53,8 @@ function recompute(plan: Plan, { savedBytes, extraFlops }: Savings): Way {
 /** The smallest number of micro-batches that suffices. What a loop over them holds besides: the whole feed, and gradients. */
 function accumulate({ program, plan, limit, bytesOf }: OverBudget, sizes: Sizes): Way[] {
   const trained = plan.writes.filter((id) => plan.vars[id]?.isParameter)
-  // Gradients three times: the sums that go round, with those of the run at hand added, and what comes out of the loop.
-  const held = 3 * bytesOf(trained) + bytesOf(plan.feeds)
+  // Gradients twice: the sums that go round, and what comes out of the loop.
+  const held = 2 * bytesOf(trained) + bytesOf(plan.feeds)
   const counts = divisors(sizes.units).filter((count) => count > 1)
   const estimate = (count: number) => sizes.bytes(sizes.units / count) + held
   const last = counts.at(-1)
