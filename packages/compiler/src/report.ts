@@ -60,9 +60,15 @@ interface Flow {
 
 function flowOf({ block }: Plan): Flow {
   const [producer, reader] = [new Map<VarId, BoundOp>(), new Map<VarId, BoundOp>()]
+  // Who reads a view reads what it shows.
+  const shown = new Map<VarId, VarId>()
   for (const op of allOps(block)) {
-    for (const id of idsOf(op.outputs)) producer.set(id, op)
-    for (const id of idsOf(op.inputs)) reader.set(id, op)
+    const source = op.facts.aliases === undefined ? undefined : op.inputs[op.facts.aliases]?.[0]
+    for (const id of idsOf(op.outputs)) {
+      producer.set(id, op)
+      if (source !== undefined) shown.set(id, shown.get(source) ?? source)
+    }
+    for (const id of idsOf(op.inputs)) reader.set(shown.get(id) ?? id, op)
   }
   return { producer, reader }
 }
