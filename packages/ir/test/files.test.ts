@@ -152,6 +152,12 @@ describe("refused files", () => {
     expect(refused("blocks.0.vars.0.gradientOf", "x")).toMatchInlineSnapshot(
       `"CF_BAD_JSON  Program.fromJSON: blocks[0].vars[0].gradientOf leads back to blocks[0].vars[0]"`,
     )
+    expect(refused("blocks.0.vars.0.insteadOf", "nobody")).toMatchInlineSnapshot(
+      `"CF_BAD_JSON  Program.fromJSON: blocks[0].vars[0].insteadOf names "nobody", which no variable has"`,
+    )
+    expect(refused("blocks.0.vars.0.insteadOf", "x")).toMatchInlineSnapshot(
+      `"CF_BAD_JSON  Program.fromJSON: blocks[0].vars[0].insteadOf leads back to blocks[0].vars[0]"`,
+    )
     expect(refused("blocks.0.ops.0.derivedFrom", [0, 9])).toMatchInlineSnapshot(
       `"CF_BAD_JSON  Program.fromJSON: blocks[0].ops[0].derivedFrom refers to operator 9 of block 0, which does not exist"`,
     )

@@ -10,9 +10,11 @@ import {
   accuracy,
   add,
   broadcastTo,
+  cond,
   createState,
   fillConstant,
   legalize,
+  less,
   matmul,
   mean,
   mul,
@@ -174,7 +176,17 @@ describe("a batch that is a number", () => {
 
 describe("state and draws", () => {
   test("running statistics move once per micro-batch, with its own statistics", () => {
-    const body = () => [mean(square(batchNorm(fc(data({ name: "x", shape: [5] }), { size: 3 }))))] as const
+    const body = (isBranch: boolean) => () => {
+      const x = fc(data({ name: "x", shape: [5] }), { size: 3 })
+      if (!isBranch) return [mean(square(batchNorm(x)))] as const
+      return [
+        cond(
+          less(mean(x), 100),
+          () => mean(square(batchNorm(x))),
+          () => mean(x),
+        ),
+      ] as const
+    }
     const running = ["batch_norm_0.w_1", "batch_norm_0.w_2"]
     const rows = wave(40)
     const stateOf = (backend: Backend, { main, startup, loss }: Net, feeds: readonly Feeds[]) => {
@@ -188,10 +200,12 @@ describe("state and draws", () => {
     const fed = (from: number, count: number) => ({
       x: { data: Float32Array.from(rows.slice(5 * from, 5 * (from + count))), shape: [count, 5] },
     })
-    const [forward, parts] = [net(body, () => 0), net(body, inParts(2))]
-    for (const backend of [cpu(), wasm()]) {
-      const oneByOne = stateOf(backend, forward, [fed(0, 4), fed(4, 4)])
-      expectClose(stateOf(backend, parts, [fed(0, 8)]), oneByOne, 6)
+    for (const isBranch of [false, true]) {
+      const [forward, parts] = [net(body(isBranch), () => 0), net(body(isBranch), inParts(2))]
+      for (const backend of [cpu(), wasm()]) {
+        const oneByOne = stateOf(backend, forward, [fed(0, 4), fed(4, 4)])
+        expectClose(stateOf(backend, parts, [fed(0, 8)]), oneByOne, 6)
+      }
     }
   })
 

@@ -178,6 +178,7 @@ export function variableNode(
         ? [`initialized by ${variable.initializer}`]
         : []),
       ...(variable.gradientOf === null ? [] : [`gradient of ${variable.gradientOf.name}`]),
+      ...(variable.insteadOf === null ? [] : [`stands instead of ${variable.insteadOf.name}`]),
       ...(scene.settings.sites ? [`built at ${variable.site}`] : []),
     ],
   }
