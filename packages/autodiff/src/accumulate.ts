@@ -53,6 +53,9 @@ export function microBatches(count: number): Backward {
   return backward
 }
 
+/** What makes a difference in a micro-batch as it does in a whole one; nothing else is left out silently. */
+const known: readonly string[] = ["parameterList", "noGradSet", "callbacks"] satisfies (keyof BackwardOptions)[]
+
 function accumulate(loss: Variable, count: number, options: BackwardOptions): ParamGrad[] {
   const op = "microBatches"
   checkLoss(requireVariable(loss, op, "the loss"), op)
@@ -68,6 +71,10 @@ function accumulate(loss: Variable, count: number, options: BackwardOptions): Pa
         fix: "let the branch or loop answer the loss, and minimize what it answers",
       },
     )
+  }
+  const unknown = Object.keys(options).find((name) => !known.includes(name))
+  if (unknown !== undefined) {
+    fail("CF_BAD_ARGUMENT", `micro-batches do not take ${unknown}; they take ${known.join(", ")}`, { op })
   }
   const listed = resolveVariables(options.parameterList, program, op, "parameterList")
   const noGrad = new Set(resolveVariables(options.noGradSet, program, op, "noGradSet"))

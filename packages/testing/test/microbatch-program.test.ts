@@ -206,6 +206,11 @@ describe("refusals", () => {
         this SGD was applied at …
         fix: look for stopGradient, trainable: false, parameterList and noGradSet"
     `)
+    const odd = { checkpoint: ["fc_0.tmp_2"] }
+    expect(refused(classifier, (loss) => microBatches(2)(loss, odd as object))).toMatchInlineSnapshot(`
+      "CF_BAD_ARGUMENT  microBatches: micro-batches do not take checkpoint; they take parameterList, noGradSet, callbacks
+        called at …"
+    `)
     expect(refused(classifier, () => microBatches(0))).toMatchInlineSnapshot(
       `"CF_BAD_ARGUMENT  microBatches: the number of micro-batches must be a positive integer, got the number 0"`,
     )

@@ -71,7 +71,7 @@ test.each([
     const inParts = bytesOf(backend, deep({ count: Number(count) }), batch)
     expect(inParts).toBeLessThanOrEqual(memoryLimit)
     // The figures are estimates, a little above what it will be: half as many might just suffice, a quarter not.
-  expect(bytesOf(backend, deep({ count: Number(count) / 4 }), batch)).toBeGreaterThan(memoryLimit)
+    expect(bytesOf(backend, deep({ count: Number(count) / 4 }), batch)).toBeGreaterThan(memoryLimit)
     expect(Math.abs(Number(figure) * 1000 - inParts)).toBeLessThan(0.1 * inParts)
     const [, least] = /a batch of (\d+) instead of 512: [\d.]+ kB\n/.exec(text) ?? []
     expect(bytesOf(backend, net, Number(least))).toBeLessThanOrEqual(memoryLimit)
