@@ -61,13 +61,13 @@ export function backpropagate(pass: Pass): Map<Variable, Variable> {
   const isPart = (primal: Variable) => (uses.get(primal) ?? 0) > 1
 
   /** The finished gradient of a variable: every operator that reads it has been asked. */
-  const total = (primal: Variable): Variable | null => {
+  const finished = (primal: Variable): Variable | null => {
     const [first, ...others] = (parts.get(primal) ?? []).map(pass.current)
     const added = additions.get(primal) ?? []
     if (first === undefined && added.length === 0) return null
     if (first !== undefined && !isPart(primal)) return first
     const work = (): Answer[] => {
-      const whole = first === undefined ? zerosLike(primal) : others.length === 0 ? first : sum([first, ...others])
+      const whole = first === undefined ? zerosLike(primal) : others.length === 0 ? first : total([first, ...others])
       return [[primal, added.reduce((all, add) => add(all), whole)]]
     }
     const [answer] = pass.perform(primal.producer, work, () => false)
@@ -87,7 +87,7 @@ export function backpropagate(pass: Pass): Map<Variable, Variable> {
   for (const op of pass.ops.toReversed()) {
     if (!op.outputList().some((output) => parts.has(output) || additions.has(output))) continue
     if (!differentiableInputs(op).some((input) => needed.has(input))) continue
-    for (const output of op.outputList()) total(output)
+    for (const output of op.outputList()) finished(output)
     const cotangentOf = (output: Variable) => {
       const gradient = parts.get(output)?.[0]
       return gradient === undefined ? null : pass.current(gradient)
@@ -98,7 +98,7 @@ export function backpropagate(pass: Pass): Map<Variable, Variable> {
   for (const primal of pass.wrt) {
     const list = parts.get(primal)
     if (list !== undefined && pass.addedHere !== undefined) parts.set(primal, [...pass.addedHere(primal, list)])
-    const gradient = total(primal)
+    const gradient = finished(primal)
     if (gradient !== null) result.set(primal, pass.current(gradient))
   }
   return result
@@ -106,6 +106,17 @@ export function backpropagate(pass: Pass): Map<Variable, Variable> {
 
 function zerosLike({ shape, dtype, program }: Variable): Variable {
   return fillConstant({ shape, dtype, value: 0, program })
+}
+
+/** The sum of parts. What is as long as a loop will have run, only loops can add up. */
+function total(parts: readonly Variable[]): Variable {
+  const [first] = parts
+  if (first?.shape.some((dim) => first.program.isOpen(dim)) !== true) return sum(parts)
+  const records = parts.map(({ producer }) => producer?.record)
+  const loop = records.find((record) => record !== undefined && isOp(record) && record.addStacks !== null)
+  if (loop === undefined || !isOp(loop) || loop.addStacks === null)
+    return fail("CF_INTERNAL", `nothing can add up the parts of ${first.name}`)
+  return loop.addStacks(parts)
 }
 
 function differentiableInputs(op: Operator): Variable[] {

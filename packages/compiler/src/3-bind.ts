@@ -15,7 +15,10 @@ import {
   type Shape,
   symbolsOf,
 } from "@counterflow/ir"
+import { bindOpen, hasOpenSize, isOpenSize, openSymbols, refuseOpen } from "./3-open.ts"
 import type { BoundBlock, BoundOp, BoundProgram, BoundVar } from "./bound.ts"
+
+const noSymbols: ReadonlySet<string> = new Set()
 
 /** Sizes of symbols by name. */
 export type Bindings = ReadonlyMap<string, number>
@@ -80,7 +83,7 @@ function checkFeed(
   givenBy: ReadonlyMap<string, string>,
 ): void {
   variable.shape.forEach((dim, axis) => {
-    const wanted = boundDim(dim, bindings, () => variable.name)
+    const wanted = boundDim(dim, { bindings, open: noSymbols }, () => variable.name)
     if (wanted !== shape[axis]) {
       const symbols = symbolsOf(dim).map((name) => `${name} = ${bindings.get(name)} from ${givenBy.get(name)}`)
       refuseShape(
@@ -113,9 +116,11 @@ function refuseShape(variable: LoweredVar, shape: readonly number[], why: string
  * ```
  */
 export function bindProgram(program: LoweredProgram, fetches: readonly string[], bindings: Bindings): BoundProgram {
+  const open = openSymbols(program)
+  const sizes: Sizes = { bindings, open }
   for (const { left, right, why, origin } of program.constraints) {
     const where = () => `${origin.type} built at ${String(origin.site)}`
-    const [a, b] = [boundDim(left, bindings, where), boundDim(right, bindings, where)]
+    const [a, b] = [boundDim(left, sizes, where), boundDim(right, sizes, where)]
     if (a !== b) {
       fail("CF_SYMBOL_CONFLICT", `${sized(left, a)} and ${sized(right, b)} must be equal`, {
         op: origin.type,
@@ -125,23 +130,34 @@ export function bindProgram(program: LoweredProgram, fetches: readonly string[],
       })
     }
   }
-  const vars = program.vars.map((variable) => bindVar(variable, bindings))
+  const vars = program.vars.map((variable) => bindVar(variable, sizes))
   const ids = fetches.map(
     (name) => program.names.get(name) ?? fail("CF_INTERNAL", `the lowered program lost the fetch ${name}`),
   )
-  return { vars, block: bindBlock(program.block, bindings), fetches: ids, commits: program.commits }
+  for (const id of ids) {
+    const { name, shape } = program.vars[id] ?? fail("CF_INTERNAL", `there is no variable ${id}`)
+    if (hasOpenSize(shape, open)) refuseOpen(formatShape(shape), `a fetch of ${name}`)
+  }
+  return { vars, block: bindBlock(program.block, program.vars, sizes), fetches: ids, commits: program.commits }
 }
 
 function sized(dim: Dim, size: number): string {
   return typeof dim === "number" ? String(dim) : `${formatDim(dim)} = ${size}`
 }
 
-function bindVar(variable: LoweredVar, bindings: Bindings): BoundVar {
+/** What is known of sizes, and the symbols of which nothing can be. */
+interface Sizes {
+  readonly bindings: Bindings
+  readonly open: ReadonlySet<string>
+}
+
+function bindVar(variable: LoweredVar, sizes: Sizes): BoundVar {
+  const { bindings } = sizes
+  const sizeOf = (dim: Dim) => boundDim(dim, sizes, () => variable.name)
+  if (hasOpenSize(variable.shape, sizes.open)) return bindOpen(variable, sizes.open, sizeOf)
   // A data variable that is neither fed nor needed may keep an unknown size.
   const isOpen = variable.kind === "data" && symbolsOf(variable.shape).some((name) => !bindings.has(name))
-  const shape = isOpen
-    ? variable.shape.map(() => 0)
-    : variable.shape.map((dim) => boundDim(dim, bindings, () => variable.name))
+  const shape = isOpen ? variable.shape.map(() => 0) : variable.shape.map(sizeOf)
   const negative = shape.find((size) => size < 0)
   if (negative !== undefined) {
     fail(
@@ -156,36 +172,44 @@ function bindVar(variable: LoweredVar, bindings: Bindings): BoundVar {
   return { ...variable, shape, elements: shape.reduce((product, size) => product * size, 1) }
 }
 
-function bindBlock(block: LoweredBlock, bindings: Bindings): BoundBlock {
-  return { ...block, ops: block.ops.map((op) => bindOp(op, bindings)) }
+function bindBlock(block: LoweredBlock, vars: readonly LoweredVar[], sizes: Sizes): BoundBlock {
+  return { ...block, ops: block.ops.map((op) => bindOp(op, vars, sizes)) }
 }
 
-function bindOp(op: LoweredOp, bindings: Bindings): BoundOp {
+function bindOp(op: LoweredOp, vars: readonly LoweredVar[], sizes: Sizes): BoundOp {
   const where = () => `${op.origin.type} built at ${String(op.origin.site)}`
-  const blocks = Object.entries(op.blocks).map(([name, block]) => [name, bindBlock(block, bindings)] as const)
-  const { constant, repeats, ...facts } = op.facts
+  const blocks = Object.entries(op.blocks).map(([name, block]) => [name, bindBlock(block, vars, sizes)] as const)
+  const { constant, repeats, opens: _opens, ...facts } = op.facts
+  const open = ({ inputs, outputs }: Partial<LoweredOp>) =>
+    [...Object.values(inputs ?? {}), ...Object.values(outputs ?? {})]
+      .flat()
+      .find((id) => hasOpenSize(vars[id]?.shape ?? [], sizes.open))
+  const found = sizes.open.size === 0 ? undefined : open(op)
+  if (blocks.length === 0 && found !== undefined) refuseOpen(formatShape(vars[found]?.shape ?? []), where())
   return {
     ...op,
-    attrs: Object.fromEntries(
-      Object.entries(op.attrs).map(([name, value]) => [name, bindAttr(value, bindings, where)]),
-    ),
+    attrs: Object.fromEntries(Object.entries(op.attrs).map(([name, value]) => [name, bindAttr(value, sizes, where)])),
     facts: {
       ...facts,
-      flops: boundDim(facts.flops, bindings, where),
-      ...(constant === undefined ? {} : { constant: boundDim(constant, bindings, where) }),
-      ...(repeats === undefined ? {} : { repeats: boundDim(repeats, bindings, where) }),
+      flops: boundDim(facts.flops, sizes, where),
+      ...(constant === undefined ? {} : { constant: boundDim(constant, sizes, where) }),
+      ...(repeats === undefined || isOpenSize(repeats, sizes.open) ? {} : { repeats: boundDim(repeats, sizes, where) }),
+      // Memory for what it adds to the tape may not be there.
+      canFail: facts.canFail || (found !== undefined && open({ outputs: op.outputs }) !== undefined),
     },
     blocks: Object.fromEntries(blocks),
   }
 }
 
-function bindAttr(value: unknown, bindings: Bindings, where: () => string): unknown {
-  if (value instanceof DimExpr) return boundDim(value, bindings, where)
-  return Array.isArray(value) ? (value as Shape).map((entry) => bindAttr(entry, bindings, where)) : value
+function bindAttr(value: unknown, sizes: Sizes, where: () => string): unknown {
+  if (isOpenSize(value, sizes.open)) return Infinity
+  if (value instanceof DimExpr) return boundDim(value, sizes, where)
+  return Array.isArray(value) ? (value as Shape).map((entry) => bindAttr(entry, sizes, where)) : value
 }
 
-function boundDim(dim: Dim, bindings: Bindings, where: () => string): number {
+function boundDim(dim: Dim, { bindings, open }: Sizes, where: () => string): number {
   if (typeof dim === "number") return dim
+  if (symbolsOf(dim).some((name) => open.has(name))) return refuseOpen(formatDim(dim), where())
   try {
     return bindDim(dim, bindings)
   } catch (error) {

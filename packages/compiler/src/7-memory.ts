@@ -7,7 +7,16 @@
 import type { VarId } from "@counterflow/ir"
 import { statesInPlace } from "./7-inplace.ts"
 import { sharedRoots } from "./7-overwrite.ts"
-import { allOps, type BoundBlock, type BoundOp, type BoundProgram, type BoundVar, idsOf, readBy } from "./bound.ts"
+import {
+  allOps,
+  type BoundBlock,
+  type BoundOp,
+  type BoundProgram,
+  type BoundRow,
+  type BoundVar,
+  idsOf,
+  readBy,
+} from "./bound.ts"
 
 /** Where one value lives. */
 export interface Placement {
@@ -45,8 +54,8 @@ export interface Tenant {
 
 /** What placing needs to know of a backend. */
 export interface MemoryModel {
-  /** Bytes of a variable as it is stored. */
-  bytes(variable: BoundVar): number
+  /** Bytes of a variable, or of a row of one, as it is stored. */
+  bytes(variable: BoundRow): number
   /** Scratch memory of an operator while it runs. */
   workspaceBytes(op: BoundOp, vars: readonly BoundVar[]): number
   /** Whether a new state value may be computed where the old one lies. */

@@ -2,6 +2,13 @@
 
 import type { Carries, DType, FactKind, Origin, Scalar, VarId } from "@counterflow/ir"
 
+/** What one run of a loop adds to a stack of its runs. */
+export interface BoundRow {
+  readonly shape: readonly number[]
+  readonly elements: number
+  readonly dtype: DType
+}
+
 export interface BoundVar {
   readonly name: string
   readonly shape: readonly number[]
@@ -10,6 +17,10 @@ export interface BoundVar {
   readonly kind: "data" | "state" | "value"
   readonly isParameter: boolean
   readonly initialValue?: number
+  /** Whether each of its elements, int32, says where a stack lies on the tape: one with as many rows as a loop will have run. */
+  readonly isPlace?: boolean
+  /** Of a variable that is the place of one stack: a row of that. (Others hold many, one for each run of an outer loop.) */
+  readonly row?: BoundRow
 }
 
 export interface BoundFacts {

@@ -5,7 +5,16 @@ import { type Bindings, bindProgram } from "./3-bind.ts"
 import type { Absorbing } from "./5-absorb.ts"
 import type { Viewing } from "./5-operands.ts"
 import { type MemoryModel, type MemoryPlan, planMemory } from "./7-memory.ts"
-import { allOps, type BoundBlock, type BoundOp, type BoundProgram, type BoundVar, idsOf } from "./bound.ts"
+import { bytesPerTrip } from "./7-tape.ts"
+import {
+  allOps,
+  type BoundBlock,
+  type BoundOp,
+  type BoundProgram,
+  type BoundRow,
+  type BoundVar,
+  idsOf,
+} from "./bound.ts"
 import { type PassOptions, runPasses } from "./passes.ts"
 
 /** Bytes, known before anything runs. */
@@ -17,6 +26,11 @@ export interface PlanMemory {
   readonly parameterBytes: number
   /** All state the plan touches, parameters included. */
   readonly stateBytes: number
+  /**
+   * What one run of each loop without `maxTrips` adds to the tape, for gradients: memory beside the arena, and the only one that
+   * depends on how a step goes. 0 where no such loop is differentiated.
+   */
+  readonly bytesPerTrip: number
 }
 
 /** An executable plan. */
@@ -36,6 +50,8 @@ export interface Plan {
   /** All state that a committed step gives a new value. */
   readonly writes: readonly VarId[]
   readonly memory: PlanMemory
+  /** Most bytes that the tape may take in a step: what the limit leaves; Infinity without one. */
+  readonly tapeLimit: number
   /** Floating point operations of one run. */
   readonly flops: number
   /** Whether there is a loop of which nobody knows how often it runs at most. */
@@ -81,6 +97,7 @@ export function compile(lowered: LoweredProgram, request: PlanRequest): Plan {
     arenaBytes,
     parameterBytes: bytesOf(states.filter((id) => bound.vars[id]?.isParameter)),
     stateBytes: bytesOf(states),
+    bytesPerTrip: bytesPerTrip(bound, (row) => model.bytes(row)),
   }
   if (request.memoryLimit !== undefined && memory.arenaBytes + memory.stateBytes > request.memoryLimit)
     refuse(memory, request.memoryLimit)
@@ -96,6 +113,7 @@ export function compile(lowered: LoweredProgram, request: PlanRequest): Plan {
     commits: bound.commits.filter(({ state }) => !layout.inPlace.has(state)),
     writes: bound.commits.map(({ state }) => state),
     memory,
+    tapeLimit: (request.memoryLimit ?? Infinity) - memory.arenaBytes - memory.stateBytes,
     flops: flopsOf(bound.block),
     mayBeEndless: [...allOps(bound.block)].some(({ facts }) => facts.mayBeEndless === true),
   }
@@ -163,10 +181,15 @@ function printPlan(plan: Omit<Plan, "toString">): string {
     if (placement === null || placement === undefined) return "unused"
     return placement.region === "state" ? `state ${vars[placement.state]?.name}` : `arena+${placement.offset}`
   }
-  const show = (id: VarId) => `${vars[id]?.name} ${vars[id]?.dtype}${formatShape(vars[id]?.shape ?? [])} @${place(id)}`
+  const typeOf = ({ dtype, shape }: BoundRow) => `${dtype}${formatShape(shape)}`
+  const show = (id: VarId) => {
+    const { name, row, ...variable } = vars[id] ?? fail("CF_INTERNAL", `the plan has no variable ${id}`)
+    return `${name} ${row === undefined ? typeOf(variable) : `tape of ${typeOf(row)}`} @${place(id)}`
+  }
   const lines = [
     `plan: ${plan.block.ops.length} operators, ${plan.flops} FLOPs, peak ${memory.peakBytes} B, arena ${memory.arenaBytes} B, ` +
-      `state ${memory.stateBytes} B (parameters ${memory.parameterBytes} B)`,
+      `state ${memory.stateBytes} B (parameters ${memory.parameterBytes} B)` +
+      (memory.bytesPerTrip === 0 ? "" : `, tape ${memory.bytesPerTrip} B per trip`),
     ...plan.feeds.map((id) => `feed   ${show(id)}`),
     ...printBlock(plan.block, show, ""),
     ...plan.commits.map(({ state, value }) => `commit ${vars[state]?.name} ← ${vars[value]?.name}`),

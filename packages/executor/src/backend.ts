@@ -56,6 +56,8 @@ export interface Memory {
   readonly stateBytes: number
   /** Most bytes that both together may have, where there is such a bound. */
   readonly limitBytes?: number
+  /** Most bytes that the tape of a step has taken so far: see `PlanMemory.bytesPerTrip`. */
+  readonly tapeBytes?: number
   /** Makes the arena at least this large; plans loaded before keep working. */
   reserveArena(bytes: number): void
   allocateState(dtype: DType, elements: number): StateRegion

@@ -110,10 +110,10 @@ export class Executor {
     return this.#backend.name
   }
 
-  /** Bytes really allocated, and how many plans are held. */
-  get memory(): { arenaBytes: number; stateBytes: number; plans: number } {
-    const { arenaBytes, stateBytes } = this.#memory
-    return { arenaBytes, stateBytes, plans: this.#plans.size }
+  /** Bytes really allocated (for the tape: as many as a step has needed at most), and how many plans are held. */
+  get memory(): { arenaBytes: number; stateBytes: number; tapeBytes: number; plans: number } {
+    const { arenaBytes, stateBytes, tapeBytes = 0 } = this.#memory
+    return { arenaBytes, stateBytes, tapeBytes, plans: this.#plans.size }
   }
 
   /**

@@ -55,8 +55,10 @@ export class Planner {
       const isChosen = memoryLimit <= available
       this.#refuse({ program, plan, bindings, limit, isChosen, canAdvise: advise !== undefined, planFor, bytesOf })
     }
-    planned?.(plan)
-    return plan
+    // What the limit leaves is for what loops keep beside the plan.
+    const allowed = { ...plan, tapeLimit: memoryLimit - needed(plan) }
+    planned?.(allowed)
+    return allowed
   }
 
   /** Runs `job`; where it is refused for memory, and can be waited for, the error says as well what recomputation would save. */

@@ -134,6 +134,7 @@ function isOfKind(value: unknown, kind: AttrKind): boolean {
     case "ints?":
       return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item))
     case "dim":
+    case "dim?":
       return isDim(value)
     case "dims":
       return Array.isArray(value) && value.every(isDim)
@@ -158,6 +159,7 @@ const kindTexts: Readonly<Record<Exclude<AttrKind, readonly string[]>, string>> 
   ints: "an array of integers",
   "ints?": "an array of integers or null",
   dim: "a dim",
+  "dim?": "a dim or null",
   dims: "an array of dims",
   dtype: "a dtype",
 }

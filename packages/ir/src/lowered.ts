@@ -44,6 +44,8 @@ export interface OpFacts {
   readonly carries?: Carries
   /** The input on whose bytes the only output may lie if nothing reads it later: a kernel leaves there what it does not write. */
   readonly overwrites?: string
+  /** The symbol that says how often its blocks run, which only a run can tell. */
+  readonly opens?: Dim
   /** Whether the kernel may refuse its inputs' values. */
   readonly canFail: boolean
 }

@@ -67,6 +67,8 @@ export class Operator {
     this.equalities = init.equalities
     for (const output of this.outputList()) output.producer = this
     for (const inner of Object.values(init.blocks)) this.#own(inner)
+    const { opens } = init.record.saves ?? {}
+    if (opens !== undefined) block.program.openSymbol(init.attrs[opens])
   }
 
   #own(inner: Block): void {

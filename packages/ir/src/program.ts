@@ -3,7 +3,7 @@
 
 import { Block } from "./block.ts"
 import { copyProgram } from "./copy.ts"
-import { type Dim, symbol } from "./dims.ts"
+import { type Dim, DimExpr, symbol } from "./dims.ts"
 import { fail } from "./errors.ts"
 import { programToJson, type ProgramJson } from "./json.ts"
 import { needsOf } from "./needs.ts"
@@ -37,6 +37,7 @@ export class Program {
   #randomSeed = 0
   #streams = 0
   #freshSymbols = 0
+  readonly #openSymbols = new Set<string>()
 
   constructor() {
     const global = new Block(this, 0, null)
@@ -117,12 +118,26 @@ export class Program {
   }
 
   /** A symbol for an unknown size that no other dimension shares. */
-  freshSymbol(): Dim {
+  freshSymbol(stem = "dim"): Dim {
     const index = this.#freshSymbols++
     this.changed(() => {
       this.#freshSymbols = index
     })
-    return symbol(`dim_${index}`)
+    return symbol(`${stem}_${index}`)
+  }
+
+  /** Whether a size is known only while a step runs: how often a loop has run. */
+  isOpen(dim: Dim | undefined): boolean {
+    return dim instanceof DimExpr && this.#openSymbols.has(dim.key)
+  }
+
+  /** @internal for operators that are made */
+  openSymbol(dim: unknown): void {
+    if (!(dim instanceof DimExpr) || this.#openSymbols.has(dim.key)) return
+    this.#openSymbols.add(dim.key)
+    this.changed(() => {
+      this.#openSymbols.delete(dim.key)
+    })
   }
 
   get freshSymbols(): number {

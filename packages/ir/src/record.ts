@@ -30,6 +30,7 @@ export type AttrKind =
   | "ints"
   | "ints?"
   | "dim"
+  | "dim?"
   | "dims"
   | "dtype"
   | readonly string[]
@@ -64,9 +65,15 @@ export interface OpRecord {
   /**
    * An output list that hands out the last results of a block, one by one. Gradients add to it; copies for another purpose and
    * plans leave out those that nothing reads. Plans do so with the lists `before` it, too, which hand out the results before these.
+   * `opens` names an attribute that may hold a symbol of the operator's own: how often the block runs, where only a run can tell.
    */
   readonly saves?:
-    | { readonly slot: string; readonly block: string; readonly before?: readonly string[] | undefined }
+    | {
+        readonly slot: string
+        readonly block: string
+        readonly before?: readonly string[] | undefined
+        readonly opens?: string | undefined
+      }
     | undefined
   /** An output list whose entries are, place by place, the results of that block which ran: all blocks have as many. */
   readonly yields?: string | undefined

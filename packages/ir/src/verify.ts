@@ -11,6 +11,7 @@ import { isDType } from "./dtype.ts"
 import { fail, isCounterflowError } from "./errors.ts"
 import { limits } from "./field.ts"
 import { verifyFlow } from "./flow.ts"
+import { verifyOpenSizes } from "./opensizes.ts"
 import type { Operator } from "./operator.ts"
 import type { Program } from "./program.ts"
 import { unwrapInputs } from "./record.ts"
@@ -31,6 +32,7 @@ export function verify(program: Program): void {
   for (const variable of program.variables.values()) verifyVariable(program, variable, producers.get(variable) ?? null)
   for (const op of operators) verifyOperator(program, op, operators)
   verifyFlow(program)
+  verifyOpenSizes(program)
   verifyCommits(program)
 }
 

@@ -1,6 +1,6 @@
 // The reference backend: runs a plan operator by operator with the kernels of this package. Keeps no composite.
 
-import { type BoundBlock, type BoundOp, type BoundVar, type Plan, workOf } from "@counterflow/compiler"
+import { type BoundBlock, type BoundOp, type BoundVar, leavesTape, type Plan, workOf } from "@counterflow/compiler"
 import {
   type Backend,
   fuelOf,
@@ -15,7 +15,8 @@ import { fail, isCounterflowError, type VarId } from "@counterflow/ir"
 import { bindElementwise } from "./elementwise.ts"
 import type { AnyCall, AnyKernel, AnyTypes, HostBlock, HostTensor, HostType, NumberArray } from "./kernel.ts"
 import { kernels as own } from "./kernels/index.ts"
-import { CpuMemory, storageOf } from "./memory.ts"
+import { CpuMemory } from "./memory.ts"
+import { storageOf } from "./storage.ts"
 
 export interface CpuOptions {
   /** Kernels for ops from outside, by op name. */
@@ -119,6 +120,7 @@ class CpuPlan implements LoadedPlan {
     this.#at = null
     this.#watch = limits === undefined ? null : new Watch(limits)
     this.#fuel = 1
+    if (this.#plan.memory.bytesPerTrip > 0) this.#memory.tape.begin(this.#plan.tapeLimit)
     try {
       for (let i = 0; i < this.#runs.length; i++) this.#runs[i]!()
     } catch (error) {
@@ -154,11 +156,13 @@ class CpuPlan implements LoadedPlan {
     this.#runs = this.#bindBlock(this.#plan.block)
   }
 
-  #place({ shape, dtype, elements }: BoundVar, id: VarId): HostTensor | undefined {
+  #place({ shape, dtype, elements, row }: BoundVar, id: VarId): HostTensor | undefined {
     const placement = this.#plan.layout.placements[id]
     if (placement === null || placement === undefined) return undefined
-    if (placement.region === "arena")
-      return { data: this.#memory.arenaView(dtype, placement.offset, elements), shape, dtype }
+    if (placement.region === "arena") {
+      const data = this.#memory.arenaView(dtype, placement.offset, elements)
+      return { data, shape, dtype, ...(row === undefined ? {} : { stack: { tape: this.#memory.tape, row } }) }
+    }
     const view = this.#states.get(placement.state)?.view()
     return view === undefined ? undefined : { data: asNumbers(view), shape, dtype }
   }
@@ -220,10 +224,16 @@ class CpuPlan implements LoadedPlan {
   #hostBlock(block: BoundBlock): HostBlock {
     const runs = this.#bindBlock(block)
     const fuel = fuelOf(workOf(block, this.#plan.vars))
+    const leaves = leavesTape(block, this.#plan.vars)
+    const { tape } = this.#memory
+    const perform = () => {
+      for (let i = 0; i < runs.length; i++) runs[i]!()
+    }
     return {
       run: (trip = 0) => {
         if (trip > 0 && (this.#fuel -= fuel) <= 0) this.#refuel(trip)
-        for (let i = 0; i < runs.length; i++) runs[i]!()
+        if (leaves) tape.releasing(perform)
+        else perform()
       },
       params: block.params.map((id) => this.#tensor(id)),
       results: block.results.map((id) => this.#tensor(id)),

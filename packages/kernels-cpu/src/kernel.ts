@@ -1,6 +1,7 @@
 // What a CPU kernel is: a function that is given buffers and shapes once, when a plan is loaded, and answers the function
 // that every step runs. It allocates nothing while running and checks nothing that the shape rule has proved.
 
+import type { BoundRow } from "@counterflow/compiler"
 import type { DType } from "@counterflow/ir"
 import type {
   AnyRegistry,
@@ -12,6 +13,7 @@ import type {
   OutputSignature,
   OutputsOf,
 } from "@counterflow/ops"
+import type { Tape } from "./tape.ts"
 
 /** How dtypes are stored here: int64 as integers in float64 (exact within ±(2^53 − 1)), bool as 0 and 1. */
 export type NumberArray = Float32Array | Float64Array | Int32Array | Uint8Array
@@ -20,6 +22,13 @@ export interface HostTensor {
   readonly data: NumberArray
   readonly shape: readonly number[]
   readonly dtype: DType
+  /** Of what loops save of their runs, where nobody knows beforehand how many there are: `data` says where it lies. */
+  readonly stack?: HostStack
+}
+
+export interface HostStack {
+  readonly tape: Tape
+  readonly row: BoundRow
 }
 
 /** Whether two tensors lie on the same bytes: then one is there when the other is. */

@@ -1,23 +1,15 @@
 // Memory of the CPU backend: one buffer for the arena, one for each state variable. What it counts is what it allocates.
 
-import type { DType } from "@counterflow/ir"
-import { fail } from "@counterflow/ir"
+import { type DType, fail } from "@counterflow/ir"
 import type { Memory, StateRegion, StorageArray } from "@counterflow/executor"
 import type { NumberArray } from "./kernel.ts"
-
-/** int64 lives in float64: integers within ±(2^53 − 1) are exact there, and kernels stay plain arithmetic. */
-export const storageOf = {
-  float32: Float32Array,
-  float64: Float64Array,
-  int32: Int32Array,
-  int64: Float64Array,
-  uint8: Uint8Array,
-  bool: Uint8Array,
-} as const satisfies Record<DType, unknown>
+import { storageOf } from "./storage.ts"
+import { Tape } from "./tape.ts"
 
 export class CpuMemory implements Memory {
   #arena = new ArrayBuffer(0)
   #stateBytes = 0
+  #tape = new Tape()
   /** Rises when the arena moves, so that loaded plans know to look again. */
   generation = 0
 
@@ -27,6 +19,15 @@ export class CpuMemory implements Memory {
 
   get stateBytes(): number {
     return this.#stateBytes
+  }
+
+  get tapeBytes(): number {
+    return this.#tape.mostBytes
+  }
+
+  /** What runs of loops save of which nobody knows how many there will be. */
+  get tape(): Tape {
+    return this.#tape
   }
 
   reserveArena(bytes: number): void {
@@ -49,6 +50,7 @@ export class CpuMemory implements Memory {
 
   close(): void {
     this.#arena = new ArrayBuffer(0)
+    this.#tape = new Tape()
     this.#stateBytes = 0
     this.generation++
   }

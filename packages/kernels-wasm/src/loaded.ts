@@ -98,6 +98,7 @@ export function imageOf(plan: Plan, { bytes, stages, hosts, ops }: EmittedProgra
     places: plan.layout.placements,
     stages,
     callsOut: hosts.length > 0,
+    tapeLimit: plan.memory.bytesPerTrip > 0 ? plan.tapeLimit : undefined,
     trace: (number) => {
       const op = ops[number - 1]
       return op === undefined ? undefined : traceOf(op, plan)

@@ -2,13 +2,13 @@
 // side; the arena is one region that a larger plan may move, and what it leaves behind is given to later state.
 //
 //   0     | control area: what a failing operator reports, and how threads meet |
-//   …     | state … | arena | state … | larger arena | …
+//   …     | state … | arena | state … | larger arena | … | tape, while a step runs that needs one
 //
 // What it counts is what plans and state asked for; rounding to the alignment is not counted.
 
 import type { Memory, StateRegion, StorageArray } from "@counterflow/executor/runtime"
 import { type DType, fail } from "@counterflow/ir"
-import { controlBytes } from "./generate/control.ts"
+import { controlBytes, lastEnd, tapeWords } from "./generate/control.ts"
 import { type HostMemory, hostWebAssembly } from "./host.ts"
 import type { Team } from "./threads/team.ts"
 import { sharedControlBytes } from "./threads/words.ts"
@@ -47,7 +47,9 @@ export class WasmMemory implements Memory {
   #arena: Region
   #arenaBytes = 0
   #stateBytes = 0
+  #tapeBytes = 0
   #generation = 0
+  #seenBytes = 0
   #isHeld = false
 
   /** Shared if there is to be a team, and if the host allows it. */
@@ -78,9 +80,36 @@ export class WasmMemory implements Memory {
     return this.#arena.address
   }
 
-  /** Rises when views of memory have become stale: it has grown, or the arena has moved. */
+  /** Rises when views of memory have become stale: it has grown, a step's tape with it, or the arena has moved. */
   get generation(): number {
+    const bytes = this.#memory?.buffer.byteLength ?? 0
+    if (bytes !== this.#seenBytes) {
+      this.#seenBytes = bytes
+      this.#generation++
+    }
     return this.#generation
+  }
+
+  get tapeBytes(): number {
+    if (this.#memory === null) return this.#tapeBytes
+    const words = new Uint32Array(this.#memory.buffer, 0, controlBytes / 4)
+    const at = (word: number) => words[word / 4] ?? 0
+    return Math.max(this.#tapeBytes, at(tapeWords.top) - at(tapeWords.base), at(tapeWords.most) - at(tapeWords.base))
+  }
+
+  /**
+   * Before a step whose loops save what nobody can plan: the tape begins behind everything else, in memory that is there or is
+   * grown by the step, and may take so many bytes. Between steps nothing lies there: what is allocated next may take it.
+   */
+  beginTape(limit: number): void {
+    this.#tapeBytes = this.tapeBytes
+    const { buffer } = this.memory
+    const base = this.#top
+    const last = Math.min(base + limit, lastEnd)
+    const values = { base, end: Math.min(last, buffer.byteLength), limit: last, top: base, most: base }
+    const words = new Uint32Array(buffer, 0, controlBytes / 4)
+    for (const [word, value] of Object.entries(values)) words[tapeWords[word as keyof typeof values] / 4] = value
+    words[0] = tapeWords.empty
   }
 
   /** For modules to import. */
@@ -139,6 +168,7 @@ export class WasmMemory implements Memory {
     this.#free = []
     this.#arenaBytes = 0
     this.#stateBytes = 0
+    this.#tapeBytes = 0
     this.#generation++
   }
 

@@ -11,7 +11,7 @@ import {
 } from "@counterflow/executor/runtime"
 import { CounterflowError, type DType, type ErrorParts, fail, type VarId } from "@counterflow/ir"
 import type { Compiled, CompiledModules } from "./compiled.ts"
-import { ended, endlessFuel, fuelAt, mostTrips, readReport, tooManyRuns } from "./generate/control.ts"
+import { ended, endlessFuel, fuelAt, mostTrips, readReport, tapeAxes, tooManyRuns } from "./generate/control.ts"
 import { type WasmMemory, WasmState } from "./memory.ts"
 import type { TeamPlan } from "./threads/team.ts"
 
@@ -43,6 +43,8 @@ export interface StepImage {
   readonly stages: number
   /** Whether operators call out of the module. */
   readonly callsOut: boolean
+  /** Most bytes that a step may put on the tape; undefined if it puts nothing there. */
+  readonly tapeLimit: number | undefined
   /** The operator of a number. */
   trace(number: number): OperatorTrace | undefined
 }
@@ -94,6 +96,7 @@ export class WasmPlan implements LoadedPlan {
     const step = this.#step
     if (step === null) return this.#refuseSync()
     this.#beginWatch(limits)
+    this.#beginTape()
     this.#team?.prepare(this.memory.arenaAddress)
     const failed = step(this.memory.arenaAddress)
     if (failed !== 0) throw this.#failure(failed)
@@ -135,6 +138,7 @@ export class WasmPlan implements LoadedPlan {
     if (this.#isClosed) this.#refuseSync()
     const { memory } = this
     this.#beginWatch(limits)
+    this.#beginTape()
     memory.hold()
     let failed: number
     try {
@@ -143,6 +147,11 @@ export class WasmPlan implements LoadedPlan {
       memory.release()
     }
     if (failed !== 0) throw this.#failure(failed)
+  }
+
+  #beginTape(): void {
+    const { tapeLimit } = this.image
+    if (tapeLimit !== undefined) this.memory.beginTape(tapeLimit)
   }
 
   #use({ module, instance }: Compiled): void {
@@ -179,17 +188,20 @@ export class WasmPlan implements LoadedPlan {
     return this.memory.view(variable.dtype, address, variable.elements)
   }
 
-  /** The error of an operator that found a place outside, or of a loop that does not end. */
+  /** The error of an operator that found a place outside, or of a loop that does not end, or finds no more memory. */
   #failure(number: number): CounterflowError {
     const trace = this.image.trace(number)
     if (trace === undefined) return fail("CF_INTERNAL", `a step answered ${number}, which is no operator`)
     const { place, axis, size } = readReport(this.memory.memory.buffer)
     if (axis === ended && this.#watch !== null) return this.#watch.stopped(Number(size)).with(trace)
-    return new CounterflowError({
-      ...(axis === tooManyRuns ? tooMany(Number(size)) : outside(place, axis, size)),
-      ...trace,
-    })
+    return new CounterflowError({ ...reasonOf(place, axis, size), ...trace })
   }
+}
+
+function reasonOf(place: bigint, axis: bigint, size: bigint): ErrorParts {
+  if (axis === tooManyRuns) return tooMany(Number(size))
+  if (axis === tapeAxes.limit || axis === tapeAxes.host) return noTape(axis, Number(size))
+  return outside(place, axis, size)
 }
 
 function outside(place: bigint, axis: bigint, size: bigint): ErrorParts {
@@ -211,6 +223,17 @@ function tooMany(most: number): ErrorParts {
       most === mostTrips
         ? "let the body change what the condition reads"
         : "raise maxTrips, or let the condition end the loop",
+  }
+}
+
+function noTape(axis: bigint, bytes: number): ErrorParts {
+  const isHost = axis === tapeAxes.host
+  return {
+    code: "CF_MEMORY_LIMIT",
+    why: isHost
+      ? `the host refused ${bytes} bytes for what its runs save for gradients`
+      : `what its runs save for gradients takes more than the ${bytes} bytes that are left`,
+    fix: `give the loop maxTrips, ${isHost ? "" : "raise memoryLimit, "}or feed a smaller batch`,
   }
 }
 

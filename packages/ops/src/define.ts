@@ -54,6 +54,7 @@ interface AttrTypes {
   ints: readonly number[]
   "ints?": readonly number[] | null
   dim: Dim
+  "dim?": Dim | null
   dims: Shape
   dtype: DType
 }
@@ -66,9 +67,15 @@ export type AttrsOf<A extends AttrSignature> = {
       : never
 }
 
-/** Attributes as a plan holds them, its symbols bound: every dimension is a number. */
+interface BoundAttrTypes {
+  dim: number
+  "dim?": number | null
+  dims: readonly number[]
+}
+
+/** Attributes as a plan holds them, its symbols bound: every dimension is a number, Infinity where only a run can tell it. */
 export type BoundAttrsOf<A extends AttrSignature> = {
-  readonly [N in keyof A]: A[N] extends "dim" ? number : A[N] extends "dims" ? readonly number[] : AttrsOf<A>[N]
+  readonly [N in keyof A]: A[N] extends keyof BoundAttrTypes ? BoundAttrTypes[A[N]] : AttrsOf<A>[N]
 }
 
 /** Cotangents by output. The only output of an op always has one; of several, those that nothing used are null. */
@@ -245,6 +252,8 @@ export interface Op<
   readonly decomposition: ErasedDecomposition | null
   readonly scalar: ((inputs: Readonly<Record<string, Scalar>>, attrs: Attrs) => Scalar) | null
   readonly facts: OpFactsRule
+  /** The sum of what it has stacked, where no other op can read that. */
+  readonly addStacks: ((stacks: readonly Variable[]) => Variable) | null
 }
 
 interface Definition<N extends string, I extends InputSignature, O extends OutputSignature, A extends AttrSignature> {
@@ -260,6 +269,7 @@ interface Definition<N extends string, I extends InputSignature, O extends Outpu
     readonly slot: ListName<O[number]>
     readonly block: string
     readonly before?: readonly ListName<O[number]>[]
+    readonly opens?: keyof A & string
   }
   /** An output list whose entries are, place by place, the results of that block which ran. */
   yields?: ListName<O[number]>
@@ -267,6 +277,8 @@ interface Definition<N extends string, I extends InputSignature, O extends Outpu
   captures?: keyof I & string
   infer: (inputs: InputsOf<I, TensorType>, attrs: AttrsOf<A>, context: InferContext) => OutputsOf<O, TensorType>
   grad: GradRule<I, O, A> | NoRule
+  /** The sum of stacks as long as nobody knows before a run, in order: partial gradients of one may meet. */
+  addStacks?: (stacks: readonly Variable[]) => Variable
 }
 
 /** An op that every complete backend has a kernel for. */
@@ -343,6 +355,7 @@ function finish<
     decomposition: decompose as unknown as ErasedDecomposition | null,
     scalar: scalar as unknown as Op["scalar"],
     facts,
+    addStacks: def.addStacks ?? null,
   }
 }
 

@@ -5,6 +5,7 @@ import {
   type Attrs,
   type Block,
   type Dim,
+  DimExpr,
   fail,
   handedOut,
   isList,
@@ -316,6 +317,7 @@ function seeded(attrs: Attrs, programSeed: number): Attrs {
 function factsOf(op: Operator, record: Op): OpFacts {
   const { kind, flops, aliases, stretches, permutes, constant, repeats, mayBeEndless, carries, overwrites, canFail } =
     record.facts
+  const opens = record.saves?.opens === undefined ? null : op.attrs[record.saves.opens]
   const slots = Object.keys(record.inputs).map((slot) => [slot, { op: "input", slot }] as const)
   const scalar: Scalar | null = record.scalar?.(Object.fromEntries(slots), op.attrs) ?? null
   return {
@@ -335,6 +337,7 @@ function factsOf(op: Operator, record: Op): OpFacts {
     ...(mayBeEndless?.(op.attrs) === true ? { mayBeEndless: true } : {}),
     ...(carries === undefined ? {} : { carries }),
     ...(overwrites === undefined ? {} : { overwrites }),
+    ...(opens instanceof DimExpr ? { opens } : {}),
   }
 }
 

@@ -86,10 +86,13 @@ export function loopGradient(
       cotangents: [...loop.carry, ...loop.slices],
       wrt: [...wanted, ...captured],
       read: standIn,
-      summed: new Set(captured),
+      // One product for all runs needs to know how many there are.
+      summed: new Set(program.isOpen(length) ? [] : captured),
     }),
   )
-  const ofRun = here(() => wanted.map((variable, i) => runs[i]?.gradient ?? zeros(variable)))
+  // Nothing can fill what a run alone knows the size of.
+  const isOpen = ({ shape }: Variable) => shape.some((dim) => program.isOpen(dim))
+  const ofRun = here(() => wanted.map((v, i) => runs[i]?.gradient ?? (isOpen(v) ? null : zeros(v))))
   const [dCarry, dSlices] = [ofRun.slice(0, active.length), ofRun.slice(active.length)]
 
   // What the runs give to a captured variable, and is no product, is carried and added up.
@@ -110,14 +113,20 @@ export function loopGradient(
 
   loop.block.setParams([loop.index, ...loop.carry, ...sums, ...loop.slices, ...readSlices.values()])
   const known = stacksOf(op, body, [...readSlices.keys(), ...there], whole ?? scans, length)
-  const results = [...new Set([...dSlices, ...stacked])]
-  const gradient = closeScan({ ...loop, carry: [...loop.carry, ...sums] }, [...dCarry, ...nextSums], results, {
-    init: [...start, ...added.map(({ variable }) => zeros(variable))],
-    xs: [...inputs, ...known.slice(0, readSlices.size)],
-    length,
-    reverse: !reverse,
-    count,
-  })
+  const isSome = (gradient: Variable | null) => gradient !== null
+  const results = [...new Set([...dSlices.filter(isSome), ...stacked])]
+  const gradient = closeScan(
+    { ...loop, carry: [...loop.carry, ...sums] },
+    [...dCarry.filter(isSome), ...nextSums],
+    results,
+    {
+      init: [...start, ...added.map(({ variable }) => zeros(variable))],
+      xs: [...inputs, ...known.slice(0, readSlices.size)],
+      length,
+      reverse: !reverse,
+      count,
+    },
+  )
 
   const stackOf = new Map([
     ...there.map((value, i) => [value, known[readSlices.size + i]!] as const),
@@ -137,7 +146,7 @@ export function loopGradient(
     xs: found(
       slices,
       scanned,
-      dSlices.map((slice) => gradient.ys[results.indexOf(slice)]),
+      dSlices.map((slice) => (slice === null ? undefined : gradient.ys[results.indexOf(slice)])),
     ),
     captures: found(captures, captured, given.map(total)),
   }

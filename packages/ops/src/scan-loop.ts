@@ -146,6 +146,7 @@ export const scanOp = /*#__PURE__*/ primitive({
   // backward  dc_t, dx_t = bodyᵀ(dc_{t+1}, dy_t) from the last run to the first; dw = Σ_t over the runs, for what is captured
   grad: ({ init, xs, captures, count }, _outputs, { carry, ys, saved }, { length, reverse }, context) =>
     loopGradient({ init, xs, captures, length, reverse, count }, { carry, stacks: [...ys, ...saved] }, context),
+  addStacks: (stacks) => stackSum(stacks),
   facts: {
     kind: "control",
     flops: () => 0,
@@ -153,6 +154,20 @@ export const scanOp = /*#__PURE__*/ primitive({
     carries: { inputs: "init", block: "body", outputs: "carry" },
   },
 })
+
+/** One after the other and row by row, through all axes up to the last open one. */
+function stackSum(xs: readonly Variable[]): Variable {
+  const [first] = xs
+  const length = first?.shape[0]
+  if (first === undefined || length === undefined) return fail("CF_INTERNAL", "there is no stack to add up")
+  const { program } = first
+  const loop = openLoop(program, "scan", [], xs, length)
+  const isStack = first.shape.slice(1).some((dim) => program.isOpen(dim))
+  const total = () => (isStack ? stackSum(loop.slices) : loop.slices.reduce((a, b) => add(a, b)))
+  const sum = program.within({ block: loop.block, trip: null }, total)
+  const [made] = closeScan(loop, [], [sum], { init: [], xs, length, reverse: false }).ys
+  return made ?? fail("CF_INTERNAL", "a scan has lost what it stacks")
+}
 
 type Body = (
   carry: readonly Variable[],

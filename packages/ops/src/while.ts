@@ -1,11 +1,21 @@
 // `whileLoop`: a loop that runs as long as a condition holds, so that only a run can tell how often. Its gradient is a scan over
-// what the runs have saved, which needs to know how many runs there are at most.
+// what the runs have saved: stacks of `maxTrips` places, or, without that, of a size that is open until the loop has run.
 //
 //   condition   parameters  index, carry…     results  one truth value
 //   body        parameters  index, carry…     results  next carry…, saved…
 //   whileLoop   inputs      init…, captures…  outputs  last carry…, trips, stacked saved…
 
-import { capturesOf, describeValue, fail, type Program, site, type Variable } from "@counterflow/ir"
+import {
+  capturesOf,
+  describeValue,
+  DimExpr,
+  fail,
+  formatDim,
+  type Program,
+  site,
+  symbolsOf,
+  type Variable,
+} from "@counterflow/ir"
 import { add, mul } from "./arithmetic.ts"
 import { requireTruth } from "./branch.ts"
 import { less } from "./comparison.ts"
@@ -21,7 +31,10 @@ import { startupFor, withStartup } from "./state.ts"
 import { sin } from "./trigonometric.ts"
 
 export interface WhileOptions {
-  /** How many runs there may be; one more is an error. Gradients keep values of that many runs, so they need it. */
+  /**
+   * How many runs there may be; one more is an error. Memory for what gradients keep of so many runs is planned; without it, that
+   * grows while the loop runs.
+   */
   maxTrips?: number
 }
 
@@ -58,7 +71,8 @@ export function whileLoop<const V extends readonly Value[]>(
       checkLoopBlock(loop.block, "the body")
       const blocks = { condition: test.block, body: loop.block }
       const inputs = { init, captures: capturesOf([test.block, loop.block]) }
-      return form(emit(whileLoopOp, inputs, { maxTrips }, whileLoop, { blocks, program }).carry)
+      const length = maxTrips === null ? program.freshSymbol("trips") : null
+      return form(emit(whileLoopOp, inputs, { maxTrips, length }, whileLoop, { blocks, program }).carry)
     })
   })
 }
@@ -89,12 +103,15 @@ export const whileLoopOp = /*#__PURE__*/ primitive({
   name: "whileLoop",
   inputs: { init: "tensors", captures: "tensors" },
   outputs: ["...carry", "trips", "...saved"],
-  attrs: { maxTrips: "int?" },
-  saves: { slot: "saved", block: "body" },
+  attrs: { maxTrips: "int?", length: "dim?" },
+  saves: { slot: "saved", block: "body", opens: "length" },
   captures: "captures",
-  infer: ({ init }, { maxTrips }, { blocks: { condition, body } }) => {
+  infer: ({ init }, { maxTrips, length }, { blocks: { condition, body } }) => {
     if (maxTrips !== null && (!Number.isSafeInteger(maxTrips) || maxTrips < 0)) {
       fail("CF_BAD_ATTRIBUTE", `maxTrips must be a number of runs, got ${describeValue(maxTrips)}`)
+    }
+    if (length !== null && (maxTrips !== null || !(length instanceof DimExpr) || symbolsOf(length)[0] !== length.key)) {
+      fail("CF_BAD_ATTRIBUTE", `length must be a symbol, and only of a loop without maxTrips, got ${formatDim(length)}`)
     }
     const [index, ...carry] = body?.params ?? []
     const [testIndex, ...given] = condition?.params ?? []
@@ -116,26 +133,25 @@ export const whileLoopOp = /*#__PURE__*/ primitive({
     const results = body?.results ?? []
     checkCarry(init, carry, results)
     const saved = results.slice(init.length)
-    if (saved.length > 0 && maxTrips === null) fail("CF_BAD_PROGRAM", "a loop that saves values needs maxTrips")
-    const stacks = saved.map(({ shape, dtype }) => ({ shape: [maxTrips ?? 0, ...shape], dtype }))
+    const places = maxTrips ?? length ?? 0
+    if (saved.length > 0 && places === 0 && maxTrips === null)
+      fail("CF_BAD_PROGRAM", "a loop that saves values needs maxTrips, or a symbol for its length")
+    const stacks = saved.map(({ shape, dtype }) => ({ shape: [places, ...shape], dtype }))
     return { carry: init, trips: indexType, saved: stacks }
   },
   // forward   c_{t+1} = body(c_t) while condition(c_t), for t = 0 … trips − 1
   // backward  dc_t = bodyᵀ(dc_{t+1}) for t = trips − 1 … 0; dw = Σ_t over the runs, for what is captured
-  grad: ({ init, captures }, { trips }, { carry, saved }, { maxTrips }, context) => {
+  grad: ({ init, captures }, { trips }, { carry, saved }, { maxTrips, length }, context) => {
     const { op } = context
-    if (maxTrips === null) {
-      return fail(
-        "CF_NO_GRADIENT",
-        "its gradient keeps values of every run, so it must be known how many there are at most",
-        {
-          op: op.type,
-          where: `this ${op.type} was built at ${op.site}`,
-          fix: "give the loop maxTrips: whileLoop(cond, body, loopVars, { maxTrips: 100 })",
-        },
-      )
+    const places = maxTrips ?? length
+    if (places === null) {
+      return fail("CF_NO_GRADIENT", "its gradient keeps values of every run, and nothing says how many there are", {
+        op: op.type,
+        where: `this ${op.type} was built at ${op.site}`,
+        fix: "build it with whileLoop, or give the operator maxTrips, or a symbol of its own as length",
+      })
     }
-    const runs = { init, xs: [], captures, length: maxTrips, reverse: false, count: trips }
+    const runs = { init, xs: [], captures, length: places, reverse: false, count: trips }
     const { init: dInit, captures: dCaptures } = loopGradient(runs, { carry, stacks: saved }, context)
     return { init: dInit, captures: dCaptures }
   },
@@ -174,7 +190,7 @@ export const whileLoopDoc = /*#__PURE__*/ describe(whileLoopOp, {
   samples: [
     {
       in: { init: [zero, [2, 3]], captures: [three, [2, 3]] },
-      attrs: { maxTrips: 5 },
+      attrs: { maxTrips: 5, length: null },
       blocks: partsOf(
         ([i], [n]) => [less(i!, n!)],
         ([i, x], [, w]) => [add(i!, 1), mul(sin(x!), w!)],
@@ -183,7 +199,7 @@ export const whileLoopDoc = /*#__PURE__*/ describe(whileLoopOp, {
     },
     {
       in: { init: [three, [2]], captures: [] },
-      attrs: { maxTrips: 2 },
+      attrs: { maxTrips: 2, length: null },
       blocks: partsOf(
         ([i]) => [less(i!, 3)],
         ([i, x]) => [add(i!, 1), sin(x!)],
@@ -192,7 +208,7 @@ export const whileLoopDoc = /*#__PURE__*/ describe(whileLoopOp, {
     },
     {
       in: { init: [{ shape: [2], values: [1, 2] }], captures: [] },
-      attrs: { maxTrips: 10 },
+      attrs: { maxTrips: 10, length: null },
       blocks: partsOf(
         ([x]) => [less(reduceSum(x!), 100)],
         ([x]) => [mul(x!, 2)],
@@ -203,7 +219,7 @@ export const whileLoopDoc = /*#__PURE__*/ describe(whileLoopOp, {
   errorSamples: [
     {
       in: { init: [[2]], captures: [] },
-      attrs: { maxTrips: 2 },
+      attrs: { maxTrips: 2, length: null },
       blocks: partsOf(
         ([x]) => [less(x!, 3)],
         ([x]) => [sin(x!)],
@@ -213,7 +229,7 @@ export const whileLoopDoc = /*#__PURE__*/ describe(whileLoopOp, {
     },
     {
       in: { init: [[2]], captures: [] },
-      attrs: { maxTrips: 2 },
+      attrs: { maxTrips: 2, length: null },
       blocks: partsOf(
         ([x]) => [less(reduceSum(x!), 3)],
         ([x]) => [reduceSum(x!)],
@@ -223,7 +239,7 @@ export const whileLoopDoc = /*#__PURE__*/ describe(whileLoopOp, {
     },
     {
       in: { init: [[2]], captures: [] },
-      attrs: { maxTrips: -1 },
+      attrs: { maxTrips: -1, length: null },
       blocks: partsOf(
         ([x]) => [less(reduceSum(x!), 3)],
         ([x]) => [sin(x!)],

@@ -31,13 +31,16 @@ type Step =
   | { kind: "scan"; x: number; xs: number[]; reverse: boolean; body: Step[] }
   | { kind: "while"; x: number; runs: number; spare: number; body: Step[] }
 
+/** How a nest is built: loops with a condition know how often they run at most, or not; or there are no loops and branches. */
+export type Form = "limited" | "open" | "written out"
+
 const place = fc.nat(99)
 const unary = fc.record({ kind: fc.constantFrom(...scalarKinds), x: place })
 const binary = fc.record({ kind: fc.constantFrom(...pairKinds), x: place, y: place })
 const above = fc.constantFrom(-0.55, -0.15, 0.05, 0.35)
 
 /** A few steps, of which the last counts; some are branches or loops of steps, `depth` deep at most. */
-function steps(depth: number): fc.Arbitrary<Step[]> {
+export function steps(depth: number): fc.Arbitrary<Step[]> {
   if (depth === 0) return fc.array(fc.oneof(unary, binary), { minLength: 1, maxLength: 3 })
   const inner = steps(depth - 1)
   const nest = fc.oneof(
@@ -64,21 +67,21 @@ const scalar = {
 const pair = { add, mul, sub }
 
 /** Emits steps on what is known so far; written out, branches are choices and loops are repeated. */
-function emitSteps(list: readonly Step[], known: readonly Variable[], isWrittenOut: boolean): Variable {
+function emitSteps(list: readonly Step[], known: readonly Variable[], form: Form): Variable {
   const values = [...known]
-  for (const step of list) values.push(emitStep(step, values, isWrittenOut))
+  for (const step of list) values.push(emitStep(step, values, form))
   return values.at(-1)!
 }
 
-function emitStep(step: Step, known: readonly Variable[], isWrittenOut: boolean): Variable {
+function emitStep(step: Step, known: readonly Variable[], form: Form): Variable {
   const of = (at: number) => known[at % known.length]!
-  const inner = (body: readonly Step[], ...more: Variable[]) => emitSteps(body, [...known, ...more], isWrittenOut)
+  const inner = (body: readonly Step[], ...more: Variable[]) => emitSteps(body, [...known, ...more], form)
   const x = of(step.x)
   if ("y" in step) return tanh(pair[step.kind](x, of(step.y)))
   switch (step.kind) {
     case "cond": {
       const isAbove = greater(reduceSum(x), step.above)
-      if (isWrittenOut) return where(isAbove, inner(step.yes), inner(step.no))
+      if (form === "written out") return where(isAbove, inner(step.yes), inner(step.no))
       return cond(
         isAbove,
         () => inner(step.yes),
@@ -87,12 +90,12 @@ function emitStep(step: Step, known: readonly Variable[], isWrittenOut: boolean)
     }
     case "scan": {
       const xs = step.xs.map(of)
-      const [sum, last] = scanned(step, x, xs, isWrittenOut, inner)
+      const [sum, last] = scanned(step, x, xs, form, inner)
       return add(tanh(sum), last)
     }
     case "while": {
       const { runs, spare, body } = step
-      if (isWrittenOut) {
+      if (form === "written out") {
         let carry = x
         for (let run = 0; run < runs; run++) carry = tanh(inner(body, carry))
         return carry
@@ -102,7 +105,7 @@ function emitStep(step: Step, known: readonly Variable[], isWrittenOut: boolean)
         (i) => less(i, runs),
         (i, carry) => [add(i, 1), tanh(inner(body, carry))],
         [zero, x],
-        { maxTrips: runs + spare },
+        form === "limited" ? { maxTrips: runs + spare } : {},
       )
       return last
     }
@@ -118,14 +121,14 @@ function scanned(
   { reverse, body }: { reverse: boolean; body: readonly Step[] },
   init: Variable,
   xs: readonly Variable[],
-  isWrittenOut: boolean,
+  form: Form,
   inner: (body: readonly Step[], ...more: Variable[]) => Variable,
 ): [sum: Variable, last: Variable] {
   const cell = (carry: Variable, x: Variable) => {
     const made = inner(body, carry, x)
     return [tanh(add(made, x)), mul(made, carry)] as const
   }
-  if (!isWrittenOut) {
+  if (form !== "written out") {
     const [last, ys] = scan((carry, x) => cell(carry, x), { init, xs: stack(xs, { axis: 0 }), reverse })
     return [reduceSum(ys, { axis: [0] }), last]
   }
@@ -139,12 +142,12 @@ function scanned(
   return [reduceSum(stack(reverse ? ys.toReversed() : ys, { axis: 0 }), { axis: [0] }), carry]
 }
 
-/** A program with a nest, once with branches and loops, once written out. */
-export function nestOf(list: readonly Step[], isWrittenOut: boolean) {
+/** A program with a nest. */
+export function nestOf(list: readonly Step[], form: Form) {
   return build((program) => {
     const x = input(program, "x", [2])
     const w = parameter(program, "w", [2], { initialValue: 0.75 })
-    return { x, w, y: emitSteps(list, [x, w], isWrittenOut) }
+    return { x, w, y: emitSteps(list, [x, w], form) }
   })
 }
 

@@ -1,6 +1,7 @@
 // What can go wrong on the WebAssembly backend: operators that refuse their values, and hosts that refuse to compile.
 
 import { createContext, runInContext } from "node:vm"
+import { gradients } from "@counterflow/autodiff"
 import { Executor } from "@counterflow/executor"
 import { type Program, symbol, type Variable } from "@counterflow/ir"
 import { cpu } from "@counterflow/kernels-cpu"
@@ -8,14 +9,18 @@ import { wasm } from "@counterflow/kernels-wasm"
 import {
   add,
   exp,
+  fillConstant,
   gather,
   gatherNd,
   legalize,
+  less,
   mul,
   oneHot,
   reduceSum,
   scale,
   scatterNdAdd,
+  sin,
+  whileLoop,
   write,
 } from "@counterflow/ops"
 import { afterEach, describe, expect, test } from "vitest"
@@ -87,6 +92,12 @@ describe("indices outside", () => {
   })
 })
 
+/** The functions of a host's WebAssembly, which are not enumerable. */
+function plainHost(host: typeof WebAssembly) {
+  const { Module, Instance, compile, instantiate, validate } = host
+  return { Module, Instance, compile, instantiate, validate }
+}
+
 function doubling() {
   return build((program) => ({ z: scale(input(program, "x", [symbol("n")]), { scale: 2 }) }))
 }
@@ -96,6 +107,45 @@ function run(executor: Executor, main: Program, z: Variable, x: readonly number[
 }
 
 describe("hosts", () => {
+  test("that let memory grow no further end a loop that needs more, and state stays", () => {
+    const { main, w } = build((program) => {
+      const w = program
+        .globalBlock()
+        .createVar({ name: "w", shape: [1000], dtype: "float32", persistable: true, initialValue: 1 })
+      const [i, n] = [fillConstant({ shape: [], value: 0, dtype: "int32", program }), input(program, "n", [], "int32")]
+      const [, y] = whileLoop(
+        (i) => less(i, n),
+        (i, c) => [add(i, 1), add(c, scale(sin(c), { scale: 0.001 }))],
+        [i, w],
+      )
+      write(w, gradients(y, w)[0]!)
+      return { w }
+    })
+    const host = WebAssembly
+    class SmallMemory extends host.Memory {
+      constructor(limits: WebAssembly.MemoryDescriptor) {
+        super({ ...limits, maximum: 6 })
+      }
+    }
+    setHost({ ...plainHost(host), Memory: SmallMemory })
+    const executor = new Executor(wasm(), { legalize })
+    const step = (n: number) => executor.runSync(main, { feed: { n }, fetch: [w] })[0].toArray()
+    // Six pages of 64 KiB, of 4,008 bytes per run.
+    step(80)
+    const before = executor.scope.get("w").toArray()
+    expect(refusalOf(() => step(200)).replace(/refused \d+/, "refused N")).toMatchInlineSnapshot(`
+      "CounterflowError: CF_MEMORY_LIMIT  whileLoop: the host refused N bytes for what its runs save for gradients
+          init = fill_constant_0.tmp_0 int32[]
+          init = w float32[1000]
+          captures = n int32[]
+        this whileLoop was built at LINE
+        fix: give the loop maxTrips, or feed a smaller batch"
+    `)
+    expect(executor.scope.get("w").toArray()).toEqual(before)
+    expect(step(80)).not.toEqual(before)
+    executor.close()
+  })
+
   test("without WebAssembly are told of cpu()", () => {
     setHost(undefined)
     expect(refusalOf(() => new Executor(wasm(), { legalize }))).toMatchInlineSnapshot(`

@@ -302,24 +302,4 @@ describe("the end of loops", () => {
     }
     expect(ids.type).toBe("int32[3]")
   })
-
-  test("a gradient needs to know how many runs there may be", () => {
-    expect(
-      refusalOf(() =>
-        build((program) => {
-          const x = input(program, "x", [1])
-          const [y] = whileLoop(
-            (c) => less(c, 10),
-            (c) => [mul(c, 2)],
-            [x],
-          )
-          return { dx: gradients(y, x) }
-        }),
-      ),
-    ).toMatchInlineSnapshot(`
-      "CounterflowError: CF_NO_GRADIENT  whileLoop: its gradient keeps values of every run, so it must be known how many there are at most
-        this whileLoop was built at LINE
-        fix: give the loop maxTrips: whileLoop(cond, body, loopVars, { maxTrips: 100 })"
-    `)
-  })
 })

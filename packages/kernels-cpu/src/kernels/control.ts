@@ -3,6 +3,7 @@
 import { fail } from "@counterflow/ir"
 import type { Registry } from "@counterflow/ops"
 import { type CpuKernels, type HostBlock, type HostTensor, isSamePlace } from "../kernel.ts"
+import { ReadStacks, WrittenStacks } from "./stacks.ts"
 
 export const control = {
   cond: ({ inputs: { condition }, outputs: { zs }, blocks: { yes, no } }) => {
@@ -51,18 +52,20 @@ function bindScan(
   const [index, ...params] = body.params
   const [carried, slices] = [params.slice(0, init.length), params.slice(init.length)]
   const [next, stacked] = [body.results.slice(0, init.length), body.results.slice(init.length)]
+  const [scanned, made] = [new ReadStacks(xs, slices), new WrittenStacks(stacks, stacked)]
   return () => {
-    const runs = count === undefined ? length : Math.min(Math.max(count.data[0]!, 0), length)
+    const runs = scanned.begin(count === undefined ? length : Math.min(Math.max(count.data[0]!, 0), length))
     copyAll(init, carried)
+    made.begin()
     for (let run = 0; run < runs; run++) {
       const place = reverse ? runs - 1 - run : run
       if (index !== undefined) index.data[0] = place
-      for (let i = 0; i < slices.length; i++) copyRow(xs[i]!, place, slices[i]!, 0)
+      scanned.next(place, reverse)
       body.run(run)
-      for (let i = 0; i < stacks.length; i++) copyRow(stacked[i]!, 0, stacks[i]!, place)
+      made.add(place, reverse)
       copyAll(next, carried)
     }
-    for (let i = 0; i < stacks.length; i++) stacks[i]!.data.fill(0, runs * stacked[i]!.data.length)
+    made.end(runs)
     copyAll(carried, carry)
   }
 }
@@ -82,8 +85,10 @@ function bindWhile(
   const [testIndex, ...given] = condition.params
   const [truth] = condition.results
   const most = maxTrips ?? mostTrips
+  const made = new WrittenStacks(stacks, stacked)
   return () => {
     copyAll(init, carried)
+    made.begin()
     let run = 0
     for (; ; run++) {
       if (testIndex !== undefined) testIndex.data[0] = run
@@ -93,10 +98,10 @@ function bindWhile(
       if (run === most) refuseTrip(most, maxTrips === null)
       if (index !== undefined) index.data[0] = run
       body.run(run)
-      for (let i = 0; i < stacks.length; i++) copyRow(stacked[i]!, 0, stacks[i]!, run)
+      made.add(run, false)
       copyAll(next, carried)
     }
-    for (let i = 0; i < stacks.length; i++) stacks[i]!.data.fill(0, run * stacked[i]!.data.length)
+    made.end(run)
     trips.data[0] = run
     copyAll(carried, carry)
   }
@@ -115,11 +120,4 @@ function refuseTrip(most: number, isEndless: boolean): never {
 
 function copyAll(from: readonly HostTensor[], to: readonly HostTensor[]): void {
   for (let i = 0; i < to.length; i++) if (!isSamePlace(from[i]!, to[i]!)) to[i]!.data.set(from[i]!.data)
-}
-
-/** Copies a place along the leading axis of one to a place of the other. */
-function copyRow({ data: from }: HostTensor, fromPlace: number, { data: to }: HostTensor, toPlace: number): void {
-  const length = Math.min(from.length, to.length)
-  const [source, target] = [from.length > length ? fromPlace * length : 0, to.length > length ? toPlace * length : 0]
-  for (let i = 0; i < length; i++) to[target + i] = from[source + i]!
 }

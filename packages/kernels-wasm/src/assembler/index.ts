@@ -38,6 +38,7 @@ export {
   f32x4,
   f64,
   f64x2,
+  growMemory,
   i16x8,
   i32,
   i32x4,

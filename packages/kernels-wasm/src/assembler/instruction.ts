@@ -233,6 +233,7 @@ export const atomicMemory = access("memory.atomic", waitTable)
 
 const selectInstruction: Instruction = { name: "select", opcode: 0x1b, isRelaxed: false }
 const sizeInstruction: Instruction = { name: "memory.size", opcode: 0x3f, isRelaxed: false }
+const growInstruction: Instruction = { name: "memory.grow", opcode: 0x40, isRelaxed: false }
 
 /** Both values are computed, in this order, then the condition. */
 export function select<T extends ValueType>(condition: Operand<"i32">, ifTrue: Expr<T>, ifFalse: Expr<T>): Expr<T> {
@@ -253,5 +254,13 @@ export function memorySize(): Expr<"i32"> {
   return {
     type: "i32",
     code: { kind: "apply", instruction: sizeInstruction, operands: [], memarg: undefined, lanes: [0] },
+  }
+}
+
+/** Grows memory by pages of 64 KiB: how many there were before, or −1 if it is not to be had. */
+export function growMemory(pages: Expr<"i32">): Expr<"i32"> {
+  return {
+    type: "i32",
+    code: { kind: "apply", instruction: growInstruction, operands: [pages], memarg: undefined, lanes: [0] },
   }
 }

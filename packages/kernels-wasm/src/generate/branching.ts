@@ -10,6 +10,7 @@ import { bytesOf } from "./element.ts"
 import type { Flow, PlacedBlock } from "./flow.ts"
 import type { Kernel } from "./kernel.ts"
 import { type Emit, type Generators, isSamePlace, type Place, type PlacedTensor } from "./signature.ts"
+import { addToStacks, beginStacks, tapedStacks } from "./tape.ts"
 
 export const branching = {
   cond: ({ inputs: { condition }, outputs: { zs }, flow }, emit) => {
@@ -30,11 +31,14 @@ export const branching = {
     const [carried, slices] = [params.slice(0, init.length), params.slice(init.length)]
     const [next, stacked] = [body.results.slice(0, init.length), body.results.slice(init.length)]
     const stacks = [...ys, ...saved]
+    const [scanned, taped] = [tapedStacks(xs, slices), tapedStacks(stacks, stacked)]
     copyAll(init, carried, emit)
-    repeat({ length, count: count?.place, reverse, index: index.place }, () => {
+    beginStacks(taped, emit)
+    repeat({ length, count: count?.place, reverse, index: index.place, scanned }, () => {
       slices.forEach((slice, i) => copyRow(xs[i]!, slice, slice, index.place, emit))
       body.run()
       stacks.forEach((stack, i) => copyRow(stacked[i]!, stack, stacked[i]!, index.place, emit))
+      addToStacks(taped, reverse, emit)
       copyAll(next, carried, emit)
     })
     if (count !== undefined) stacks.forEach((stack, i) => clearRest(stack, stacked[i]!, count.place, emit))
@@ -50,7 +54,9 @@ export const branching = {
     if (index === undefined || testIndex === undefined || truth === undefined)
       return fail("CF_INTERNAL", "a loop has no index, or no condition")
     const [next, stacked] = [body.results.slice(0, init.length), body.results.slice(init.length)]
+    const taped = tapedStacks(saved, stacked)
     copyAll(init, carried, emit)
+    beginStacks(taped, emit)
     repeatWhile(
       { truth: truth.place, indices: [testIndex.place, index.place], trips: trips.place, most: maxTrips ?? mostTrips },
       () => {
@@ -60,6 +66,7 @@ export const branching = {
       () => {
         body.run()
         saved.forEach((stack, i) => copyRow(stacked[i]!, stack, stacked[i]!, index.place, emit))
+        addToStacks(taped, false, emit)
         copyAll(next, carried, emit)
       },
     )
@@ -102,7 +109,8 @@ const copyRowKernel: Kernel<"x" | "z" | "index", RowSpec> = {
 /** Between a row, of which `one` is like, and the row of a stack that the number at `index` says. */
 function copyRow(x: PlacedTensor, z: PlacedTensor, one: PlacedTensor, index: Place, emit: Emit): void {
   const bytes = one.elements * bytesOf(one.dtype)
-  if (bytes === 0 || x.elements === 0 || z.elements === 0) return
+  const { row } = x === one ? z : x
+  if (row !== undefined || bytes === 0 || x.elements === 0 || z.elements === 0) return
   const spec = { bytes, from: x === one ? 0 : bytes, to: z === one ? 0 : bytes }
   emit.run(copyRowKernel, { x: x.place, z: z.place, index }, spec)
 }
@@ -119,7 +127,7 @@ const clearRestKernel: Kernel<"z" | "count", { readonly row: number; readonly le
 
 /** Zeros where a stack has more rows than there were runs. */
 function clearRest(stack: PlacedTensor, one: PlacedTensor, count: Place, emit: Emit): void {
-  if (stack.elements === 0) return
+  if (stack.row !== undefined || stack.elements === 0) return
   const row = one.elements * bytesOf(one.dtype)
   emit.run(clearRestKernel, { z: stack.place, count }, { row, length: stack.shape[0] ?? 0 })
 }

@@ -4,7 +4,7 @@
 import { call, type Expr, type FunctionBuilder, type FunctionRef, i32, i64, type Operand } from "../assembler/index.ts"
 
 /** No tensor lies below this address. */
-export const controlBytes = 64
+export const controlBytes = 96
 
 /** What trips of loops burn before somebody is asked whether they may go on. */
 export const fuelAt = 8
@@ -56,6 +56,25 @@ export function burnFuel(f: FunctionBuilder, { refuel, burns }: Fuel, trips: Exp
     })
   })
   f.store("i32", 0, left, fuelAt)
+}
+
+/**
+ * Words of the control area: where the tape begins, where memory for it ends, where it must end, where its next byte is, and where
+ * that has been at most when something was taken off; and a chain without records. The first two words of memory are a pair of
+ * that one: a place that nobody has written, 0, is a stack without rows.
+ */
+export const tapeWords = { base: 64, end: 68, limit: 72, top: 76, most: 80, empty: 84 } as const
+/** The last page is never used, so that the end of anything is an address. */
+export const lastEnd = 2 ** 32 - 2 ** 16
+
+/** What the axis is where the tape finds no memory: behind what it may take, or because the host has no more. */
+export const tapeAxes = { limit: -3n, host: -4n } as const
+
+/** Leaves the kernel: there is no memory for what a run saves. `bytes` is what the tape may take, or what was asked for. */
+export function reportTape(f: FunctionBuilder, why: keyof typeof tapeAxes, bytes: Expr<"i64">): void {
+  f.store("i64", 0, tapeAxes[why], axisAt)
+  f.store("i64", 0, bytes, sizeAt)
+  f.return(1)
 }
 
 /** What the last failing kernel reported. */

@@ -1,9 +1,10 @@
 // Branches and loops between kernels, as steps: the operators of a sub-block are a function of their own, called from here.
 
-import { type FunctionBuilder, i32, type Local, select } from "../assembler/index.ts"
-import { burnFuel, type Fuel, reportRuns } from "./control.ts"
+import { type Expr, type FunctionBuilder, i32, type Local, select } from "../assembler/index.ts"
+import { burnFuel, type Fuel, mostTrips, reportRuns } from "./control.ts"
 import type { Place, PlacedTensor } from "./signature.ts"
 import { addressOf, type Step } from "./step.ts"
+import { startWalk, type TapedStack } from "./tape.ts"
 
 /** A sub-block of an operator. */
 export interface PlacedBlock {
@@ -14,12 +15,15 @@ export interface PlacedBlock {
 }
 
 export interface Repetition {
+  /** Infinity where only a run can tell: as often as `count` and `scanned` say. */
   readonly length: number
   /** An int32: fewer runs. */
   readonly count?: Place | undefined
   readonly reverse: boolean
   /** Where every run finds its number: an int32. */
   readonly index: Place
+  /** Of what each run is given its row of: no more runs than any has rows. */
+  readonly scanned: readonly TapedStack[]
 }
 
 export interface Condition {
@@ -62,13 +66,22 @@ export interface LoopOp {
   readonly fuel: Fuel
 }
 
-export function repeatStep({ length, count, reverse, index }: Repetition, body: Steps, { op, fuel }: LoopOp): Step {
+export function repeatStep(
+  { length, count, reverse, index, scanned }: Repetition,
+  body: Steps,
+  { op, fuel }: LoopOp,
+): Step {
   return {
     nest: (f, arena, perform) => {
-      const runs = count === undefined ? i32.const(length) : clamped(f, arena, count, length)
+      const walks = scanned.map((stack) => startWalk(f, arena, stack))
+      const isEndless = length === Infinity && count === undefined && walks.length === 0
+      const most = isEndless ? 0 : Math.min(length, mostTrips)
+      const counted = count === undefined ? i32.const(most) : clamped(f, arena, count, most)
+      const runs = walks.reduce((runs: Expr<"i32">, { records }) => smaller(f, records, runs), counted)
       f.forRange(runs, (run) => {
         if (length > 1) f.if(run, () => burnFuel(f, fuel, run, op))
         f.store("i32", addressOf(index, arena), reverse ? i32.sub(i32.sub(runs, 1), run) : run)
+        for (const walk of walks) walk.advance(reverse)
         perform(body)
       })
     },
@@ -78,7 +91,11 @@ export function repeatStep({ length, count, reverse, index }: Repetition, body: 
 function clamped(f: FunctionBuilder, arena: Local<"i32">, count: Place, length: number): Local<"i32"> {
   const given = f.let(i32.load(addressOf(count, arena)))
   const positive = f.let(select(i32.gtS(given, 0), given, i32.const(0)))
-  return f.let(select(i32.ltS(positive, length), positive, i32.const(length)))
+  return smaller(f, positive, i32.const(length))
+}
+
+function smaller(f: FunctionBuilder, a: Expr<"i32">, b: Expr<"i32">): Local<"i32"> {
+  return f.let(select(i32.ltS(a, b), a, b))
 }
 
 export function whileStep(

@@ -5,7 +5,7 @@
 //
 // Many small functions, because engines compile and improve code function by function: a giant one would stay slow for long.
 
-import { type BoundBlock, type BoundOp, type Plan, scalarsOf, workOf } from "@counterflow/compiler"
+import { type BoundBlock, type BoundOp, leavesTape, type Plan, scalarsOf, workOf } from "@counterflow/compiler"
 import { fuelOf } from "@counterflow/executor"
 import { fail, type Scalar, type VarId } from "@counterflow/ir"
 import { call, type FunctionBuilder, type FunctionRef, type Local, ModuleBuilder } from "../assembler/index.ts"
@@ -19,6 +19,7 @@ import { checkLimits } from "./limits.ts"
 import type { AnyCall, AnyGenerator, Emit, Place, PlacedTensor, TensorShape } from "./signature.ts"
 import { count } from "./space.ts"
 import { addressOf, perform, type Step } from "./step.ts"
+import { refuseTape, releasing } from "./tape.ts"
 
 /** What a table of this backend holds: a generator of kernels, or a kernel in JavaScript. */
 export type WasmKernel = AnyGenerator | HostKernel
@@ -260,7 +261,13 @@ class Emission implements Emit {
           params: block.params.map((id) => this.#tensor(id)),
           results: block.results.map((id) => this.#tensor(id)),
           run: () => {
-            this.#steps.push({ nest: (f, arena) => this.#runBlock(name, f, arena) })
+            this.#steps.push({
+              nest: (f, arena) => {
+                const run = () => this.#runBlock(name, f, arena)
+                if (leavesTape(block, this.#plan.vars)) releasing(f, run)
+                else run()
+              },
+            })
           },
         }
         return [slot, placed] as const
@@ -304,6 +311,7 @@ class Emission implements Emit {
   }
 
   #host(op: BoundOp): void {
+    refuseTape(op, this.#plan.vars)
     this.#hosts.push(op)
     const number = this.#hosts.length - 1
     this.#served("host")
@@ -353,7 +361,8 @@ class Emission implements Emit {
     const { region, offset, state } = placement
     const place: Place =
       region === "arena" ? { base: "arena", offset } : { base: "fixed", offset: this.#stateAddress(state) }
-    return { place, shape: variable.shape, elements: variable.elements, dtype: variable.dtype }
+    const { shape, elements, dtype, row } = variable
+    return { place, shape, elements, dtype, row }
   }
 
   /** A view whose output lies where its input lies needs no run. */

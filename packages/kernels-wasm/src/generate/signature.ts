@@ -1,7 +1,7 @@
 // What a generator is: given one operator of a plan, it says which kernels run and where their tensors lie. Typed from the
 // op's signature, so that a table with a missing or wrong entry does not compile.
 
-import type { Strides } from "@counterflow/compiler"
+import type { BoundRow, Strides } from "@counterflow/compiler"
 import type { DType, Scalar } from "@counterflow/ir"
 import type {
   AnyRegistry,
@@ -41,6 +41,8 @@ export interface TensorShape {
 
 export interface PlacedTensor extends TensorShape {
   readonly place: Place
+  /** Of a stack that lies on the tape, which is then what is said at its place: one of its rows. */
+  readonly row?: BoundRow | undefined
 }
 
 /** Takes the kernels of one operator, in order. */

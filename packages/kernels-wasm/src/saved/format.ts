@@ -56,6 +56,7 @@ export interface SavedStep {
   readonly arenaBytes: number
   readonly parameterBytes: number
   readonly stateBytes: number
+  readonly bytesPerTrip: number
   readonly flops: number
   /** Whether there is a loop of which nobody knows how often it runs at most. */
   readonly mayBeEndless?: boolean

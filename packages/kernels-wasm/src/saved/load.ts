@@ -39,9 +39,9 @@ export class LoadedSteps {
   }
 
   /** Bytes really allocated. */
-  get memory(): { arenaBytes: number; stateBytes: number } {
-    const { arenaBytes, stateBytes } = this.#memory
-    return { arenaBytes, stateBytes }
+  get memory(): { arenaBytes: number; stateBytes: number; tapeBytes: number } {
+    const { arenaBytes, stateBytes, tapeBytes } = this.#memory
+    return { arenaBytes, stateBytes, tapeBytes }
   }
 
   /**
@@ -92,6 +92,7 @@ export class LoadedSteps {
       places: saved.vars.map(placeOf),
       stages: 0,
       callsOut: false,
+      tapeLimit: saved.bytesPerTrip > 0 ? Infinity : undefined,
       trace: (number: number) => traces.get(number),
     }
     return new Step(plan, new WasmPlan(image, this.#modules, this.#memory, states), states, this.scope, this.#queue)
@@ -133,7 +134,7 @@ export function loadSteps(bytes: Uint8Array | ArrayBuffer): LoadedSteps {
 
 function planOf(saved: SavedStep): StepPlan {
   const { feeds, fetches, states, reads, writes, commits, flops } = saved
-  const { peakBytes, arenaBytes, parameterBytes, stateBytes, mayBeEndless = false } = saved
+  const { peakBytes, arenaBytes, parameterBytes, stateBytes, bytesPerTrip, mayBeEndless = false } = saved
   return {
     vars: saved.vars.map(({ name, dtype, shape, kind }) => ({ name, dtype, shape, kind, elements: elementsOf(shape) })),
     feeds,
@@ -142,7 +143,7 @@ function planOf(saved: SavedStep): StepPlan {
     reads,
     writes,
     commits: commits.map(([state, value]) => ({ state, value })),
-    memory: { peakBytes, arenaBytes, parameterBytes, stateBytes },
+    memory: { peakBytes, arenaBytes, parameterBytes, stateBytes, bytesPerTrip },
     flops,
     mayBeEndless,
   }

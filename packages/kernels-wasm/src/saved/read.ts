@@ -110,6 +110,7 @@ function readStep(json: unknown, path: string, held: number, states: ReadonlySet
     arenaBytes,
     parameterBytes: count("parameterBytes"),
     stateBytes: count("stateBytes"),
+    bytesPerTrip: count("bytesPerTrip"),
     flops: count("flops"),
     mayBeEndless: step["mayBeEndless"] === true,
     traces: listOf(step["traces"], `${path}.traces`).map((item, i) => readTrace(item, `${path}.traces[${i}]`)),

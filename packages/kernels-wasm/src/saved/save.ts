@@ -106,7 +106,7 @@ function saveStep(name: string, source: PlanSource, states: States, relaxed: boo
   const number = new Map(kept.map((id, i) => [id, i]))
   const numbers = (ids: readonly VarId[]) => ids.map((id) => number.get(id) ?? fail("CF_INTERNAL", `${id} was lost`))
   const image = imageOf(plan, program)
-  const { peakBytes, arenaBytes, parameterBytes, stateBytes } = plan.memory
+  const { peakBytes, arenaBytes, parameterBytes, stateBytes, bytesPerTrip } = plan.memory
   // A loop may fail for what is done around its body.
   const mayFail = ({ facts, blocks }: BoundOp) => facts.canFail || Object.keys(blocks).length > 0
   const failing = new Set([...allOps(plan.block)].filter(mayFail))
@@ -127,6 +127,7 @@ function saveStep(name: string, source: PlanSource, states: States, relaxed: boo
     arenaBytes,
     parameterBytes,
     stateBytes,
+    bytesPerTrip,
     flops: plan.flops,
     ...(plan.mayBeEndless ? { mayBeEndless: true } : {}),
     traces: program.ops.flatMap((op, i) => {
