@@ -117,7 +117,7 @@ describe("limits", () => {
     write(state.view(), [7])
     memory.reserveArena(1000)
     expect(refusalOf(() => memory.reserveArena(2 ** 32))).toMatchInlineSnapshot(`
-      "CF_MEMORY_LIMIT  4294967376 bytes are needed, and WebAssembly memory ends at 4294967296
+      "CF_MEMORY_LIMIT  4294967408 bytes are needed, and WebAssembly memory ends at 4294967296
           arena 1000 bytes
           state 4 bytes
         fix: feed a smaller batch, fetch fewer intermediates, or train a smaller model on this backend"

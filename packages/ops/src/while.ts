@@ -13,6 +13,7 @@ import {
   formatDim,
   type Program,
   site,
+  symbol,
   symbolsOf,
   type Variable,
 } from "@counterflow/ir"
@@ -215,6 +216,15 @@ export const whileLoopDoc = /*#__PURE__*/ describe(whileLoopOp, {
       ),
       note: "decided by what is computed",
     },
+    {
+      in: { init: [zero, [2, 3]], captures: [three, [2, 3]] },
+      attrs: { maxTrips: null, length: /*#__PURE__*/ symbol("runs") },
+      blocks: partsOf(
+        ([i], [n]) => [less(i!, n!)],
+        ([i, x], [, w]) => [add(i!, 1), mul(sin(x!), w!)],
+      ),
+      note: "as many runs as it takes",
+    },
   ],
   errorSamples: [
     {
@@ -246,6 +256,16 @@ export const whileLoopDoc = /*#__PURE__*/ describe(whileLoopOp, {
       ),
       code: "CF_BAD_ATTRIBUTE",
       text: /maxTrips must be a number of runs/,
+    },
+    {
+      in: { init: [[2]], captures: [] },
+      attrs: { maxTrips: 2, length: /*#__PURE__*/ symbol("runs") },
+      blocks: partsOf(
+        ([x]) => [less(reduceSum(x!), 3)],
+        ([x]) => [sin(x!)],
+      ),
+      code: "CF_BAD_ATTRIBUTE",
+      text: /length must be a symbol, and only of a loop without maxTrips, got runs/,
     },
   ],
 })

@@ -10,6 +10,7 @@ import {
   f64,
   i32,
   i64,
+  growMemory,
   memorySize,
   ModuleBuilder,
   printModule,
@@ -120,6 +121,17 @@ describe("memory", () => {
     expect(get("run")(1000)).toBe(1)
     expect(bytes.slice(999, 1014)).toEqual(Uint8Array.from([0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13]))
     expect([bytes[40001], bytes[1299], bytes[1300]]).toEqual([9, 43, 0])
+  })
+
+  test("grows by pages, as long as there are some", () => {
+    const module = new ModuleBuilder()
+    module.importMemory("host", "memory", { minPages: 1 })
+    const run = module.function("run", ["i32"], ["i32"], (f, pages) => f.return(growMemory(pages)))
+    module.export("run", run)
+    const { memory, get } = instantiate(module)
+    expect(get("run")(2)).toBe(1)
+    expect(memory.buffer.byteLength).toBe(3 * 2 ** 16)
+    expect([get("run")(0), get("run")(2 ** 16)]).toEqual([3, -1])
   })
 
   test("offsets reach the whole address space", () => {
