@@ -26,6 +26,7 @@ import {
 } from "@counterflow/ops"
 import { Adam } from "@counterflow/optim"
 import { built, expectNumbers, numbers, on, state } from "./backendbuilt.ts"
+import { loopsGrow } from "./backendloops.ts"
 import { type Case, check, checkClose, checkEqual } from "./case.ts"
 import { Random } from "./random.ts"
 
@@ -44,6 +45,7 @@ export function backendPrograms(makeBackend: Made): Case[] {
     "axes of size 0 and 1": smallAxes,
     "every dtype goes in and comes out": dtypesPass,
     "plans of growing and shrinking batches": plansChange,
+    "memory that grows in the middle of a step": loopsGrow,
     "a step that fails leaves state as it was": failsCleanly,
     "startup, training and test programs share state": programsShare,
     "executors share nothing": executorsShareNothing,

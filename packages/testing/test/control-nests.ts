@@ -31,8 +31,8 @@ type Step =
   | { kind: "scan"; x: number; xs: number[]; reverse: boolean; body: Step[] }
   | { kind: "while"; x: number; runs: number; spare: number; body: Step[] }
 
-/** How a nest is built: loops with a condition know how often they run at most, or not; or there are no loops and branches. */
-export type Form = "limited" | "open" | "written out"
+/** How a nest is built: loops with a condition say how often they run at most, or not, or some do; or there are only choices. */
+export type Form = "limited" | "open" | "mixed" | "written out"
 
 const place = fc.nat(99)
 const unary = fc.record({ kind: fc.constantFrom(...scalarKinds), x: place })
@@ -100,12 +100,13 @@ function emitStep(step: Step, known: readonly Variable[], form: Form): Variable 
         for (let run = 0; run < runs; run++) carry = tanh(inner(body, carry))
         return carry
       }
+      const hasLimit = form === "limited" || (form === "mixed" && step.x % 2 === 0)
       const zero = fillConstant({ shape: [], value: 0, dtype: "int32", program: x.program })
       const [, last] = whileLoop(
         (i) => less(i, runs),
         (i, carry) => [add(i, 1), tanh(inner(body, carry))],
         [zero, x],
-        form === "limited" ? { maxTrips: runs + spare } : {},
+        hasLimit ? { maxTrips: runs + spare } : {},
       )
       return last
     }

@@ -1,11 +1,12 @@
 // Threads in a page that is cross-origin isolated: its own thread may not wait, so a worker leads while the page stays free;
 // and in a worker of a page, which may wait.
 
+import { gradients } from "@counterflow/autodiff"
 import { Executor } from "@counterflow/executor"
 import { isCounterflowError, Program, programGuard } from "@counterflow/ir"
 import { wasm } from "@counterflow/kernels-wasm"
 import { data } from "@counterflow/layers"
-import { assign, fillConstant, legalize, less, matmul, scale, whileLoop } from "@counterflow/ops"
+import { add, assign, fillConstant, legalize, less, matmul, scale, sub, tanh, whileLoop, write } from "@counterflow/ops"
 import { afterEach, expect, test } from "vitest"
 import type { Answer } from "./threads-in-worker.ts"
 import { lenet, mlp, type Network, Training } from "./training.ts"
@@ -65,6 +66,40 @@ test.each([
   },
   120_000,
 )
+
+test("memory that grows while a worker runs the step: the same bits, and what the page sees is there", async () => {
+  const main = new Program()
+  const fetch = programGuard(main, new Program(), () => {
+    const runs = main.globalBlock().createVar({ name: "runs", shape: [], dtype: "int32", isData: true })
+    const x = main.globalBlock().createVar({ name: "x", shape: [128, 128], dtype: "float32", isData: true })
+    x.stopGradient = false
+    const w = main.globalBlock().createParameter({ name: "w", shape: [128, 128], dtype: "float32", initialValue: 0.01 })
+    const zero = fillConstant({ shape: [], value: 0, dtype: "int32" })
+    const [, y] = whileLoop(
+      (i) => less(i, runs),
+      (i, h) => [add(i, 1), tanh(matmul(h, w))],
+      [zero, x],
+    )
+    const [dx, dw] = gradients(y, [x, w])
+    write(w, sub(w, scale(dw!, { scale: 1e-4 })))
+    return [y, dx!, dw!]
+  })
+  const executors = [1, 2].map((threads) => new Executor(wasm({ threads }), { legalize }))
+  const x = Float32Array.from({ length: 128 * 128 }, (_, i) => Math.sin(i))
+  for (const runs of [2, 40, 3, 90, 1, 90]) {
+    const [one, two] = await Promise.all(
+      executors.map(async (executor) => {
+        const values = await executor.run(main, { feed: { x, runs }, fetch })
+        return [...values, executor.scope.get("w")].map(({ data }) => data)
+      }),
+    )
+    expect(two).toEqual(one)
+    // Until the worker is ready the page runs steps itself.
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  expect(executors[1]?.memory.tapeBytes).toBeGreaterThan(90 * 4 * 128 * 128)
+  for (const executor of executors) executor.close()
+}, 60_000)
 
 test("while a worker runs the step the page goes on, but may not look at state", async () => {
   const network = mlp()

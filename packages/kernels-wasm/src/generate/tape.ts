@@ -32,8 +32,12 @@ function take(f: FunctionBuilder, bytes: number): Local<"i32"> {
     // Twice what is there, where that can be had.
     const wanted = f.let(i32.add(end, i32.sub(at, base)), "wanted")
     f.if(i32.or(i32.gtU(wanted, limit), i32.ltU(wanted, end)), () => f.set(wanted, limit))
-    const isRefused = (to: Local<"i32">) => i32.eq(growMemory(i32.sub(pages(to), memorySize())), -1)
-    f.if(isRefused(wanted), () => f.if(isRefused(end), () => reportTape(f, "host", i64.extendI32U(i32.sub(end, base)))))
+    // Another thread's step may have let memory grow already, of which who has said where it ends need not have heard.
+    const unlessGrown = (to: Local<"i32">, refused: () => void) => {
+      const missing = f.let(i32.sub(pages(to), memorySize()), "missing")
+      f.if(i32.gtS(missing, 0), () => f.if(i32.eq(growMemory(missing), -1), refused))
+    }
+    unlessGrown(wanted, () => unlessGrown(end, () => reportTape(f, "host", i64.extendI32U(i32.sub(end, base)))))
     const there = f.let(select(i32.eq(memorySize(), 2 ** 16), i32.const(lastEnd), i32.shl(memorySize(), pageBits)))
     f.store("i32", 0, select(i32.ltU(there, limit), there, limit), tapeWords.end)
   })
