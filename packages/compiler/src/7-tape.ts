@@ -2,11 +2,10 @@
 // the arena that grows while a step runs and is empty before the next. A run adds one record to the chain of its loop, with all it
 // saves side by side; chains of several loops may lie between each other.
 //
-//   record   | next, previous | value | value | …      16 or 8 bytes apart, as values are; links are int32
+//   record   | next, previous | value | value | …      links are int32; everything begins at a multiple of 8 bytes
 //
 // A stack is one place of a record, in every record of a chain; see the backends for how they say which.
 
-import type { VarId } from "@counterflow/ir"
 import {
   allOps,
   type BoundBlock,
@@ -56,5 +55,5 @@ export function leavesTape(block: BoundBlock, vars: readonly BoundVar[]): boolea
 
 /** What a run of an operator's blocks adds, by output. */
 export function stackedRows(op: BoundOp, vars: readonly BoundVar[]): BoundRow[] {
-  return idsOf(op.outputs).flatMap((id: VarId) => vars[id]?.row ?? [])
+  return idsOf(op.outputs).flatMap((id) => vars[id]?.row ?? [])
 }

@@ -59,12 +59,12 @@ function tape(pages: number, maximum: number, isReverse = false) {
       Object.entries({ base, top: base, most: base, limit, end }).forEach(([word, value]) => {
         words()[tapeWords[word as keyof typeof tapeWords] / 4] = value
       })
-      return call("openChain", calls[0])
+      return call("beginStacks", calls[0])
     },
     add: (value: number) => {
       words()[row / 4] = value
       new Float32Array(memory.buffer, wide, 4).fill(value)
-      return call("addRecord", calls[1])
+      return call("addToStacks", calls[1])
     },
     /** Rows of the stack whose place lies at an address, forwards and backwards. */
     rows: (at: number) =>

@@ -260,6 +260,24 @@ describe("kernels in JavaScript beside the tape", () => {
   })
 })
 
+test("a body may save more values than one kernel takes", () => {
+  const count = 230
+  const { main, fetch } = build((program) => {
+    const [x, n] = [input(program, "x", []), input(program, "n", [], "int32")]
+    const y = repeated(x, n, (c) => {
+      let h = c
+      for (let i = 0; i < count; i++) h = sin(h)
+      return h
+    })
+    return { fetch: [y, gradients(y, x)[0]!] }
+  })
+  let [value, slope] = [1, 1]
+  for (let i = 0; i < 2 * count; i++) [value, slope] = [Math.sin(value), slope * Math.cos(value)]
+  const [y, dx] = run(main, { x: 1, n: 2 }, fetch).flat()
+  expect(y! / value).toBeCloseTo(1, 4)
+  expect(dx! / slope).toBeCloseTo(1, 2)
+})
+
 test("a product of two stacks' rows needs no size", () => {
   const { main, fetch } = build((program) => {
     const [x, n] = [input(program, "x", [2]), input(program, "n", [], "int32")]

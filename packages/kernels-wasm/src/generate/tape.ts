@@ -49,16 +49,30 @@ function pages(address: Local<"i32">) {
   return i32.shrU(i32.add(address, 2 ** pageBits - 1), pageBits)
 }
 
-const openChain: Kernel<string, { readonly offsets: readonly number[] }> = {
-  name: "openChain",
+/** A pointer each: a function has not many parameters. */
+const stacksPerKernel = 100
+
+interface ChainSpec {
+  /** How many stacks the chain has. */
+  readonly stacks: number
+  /** The first of those that are begun here, and where their values lie in a record. */
+  readonly first: number
+  readonly offsets: readonly number[]
+}
+
+/** Pairs of a chain, which is made if they are the first. */
+const beginPairs: Kernel<string, ChainSpec> = {
+  name: "beginStacks",
   canFail: true,
-  build: ({ f }, at, { offsets }) => {
-    const chain = take(f, chainBytes + 8 * offsets.length)
-    f.store("i32", chain, chain, next)
-    f.store("i32", chain, chain, previous)
-    f.store("i32", chain, 0, records)
+  build: ({ f }, at, { stacks, first, offsets }) => {
+    const chain = first === 0 ? take(f, chainBytes + 8 * stacks) : f.let(i32.load(i32.load(at["chain"]!), chainAt))
+    if (first === 0) {
+      f.store("i32", chain, chain, next)
+      f.store("i32", chain, chain, previous)
+      f.store("i32", chain, 0, records)
+    }
     offsets.forEach((offset, i) => {
-      const pair = chainBytes + 8 * i
+      const pair = chainBytes + 8 * (first + i)
       f.store("i32", chain, chain, pair + chainAt)
       f.store("i32", chain, offset, pair + offsetAt)
       f.store("i32", at[`stack${i}`]!, i32.add(chain, pair))
@@ -68,25 +82,30 @@ const openChain: Kernel<string, { readonly offsets: readonly number[] }> = {
 }
 
 interface RecordSpec {
+  /** Of the whole record; 0 if it is there already. */
   readonly bytes: number
   readonly offsets: readonly number[]
   readonly sizes: readonly number[]
   readonly isReverse: boolean
 }
 
-const addRecord: Kernel<string, RecordSpec> = {
-  name: "addRecord",
+/** Values of a record, which is added to the chain if they are the first. */
+const addRows: Kernel<string, RecordSpec> = {
+  name: "addToStacks",
   canFail: true,
   build: ({ f }, at, { bytes, offsets, sizes, isReverse }) => {
-    const record = take(f, bytes)
-    const chain = f.let(i32.load(i32.load(at["stack"]!), chainAt), "chain")
     const [inner, outer] = isReverse ? [next, previous] : [previous, next]
+    const added = bytes === 0 ? undefined : take(f, bytes)
+    const chain = f.let(i32.load(i32.load(at["chain"]!), chainAt), "chain")
     const neighbour = f.let(i32.load(chain, inner), "neighbour")
-    f.store("i32", record, neighbour, inner)
-    f.store("i32", record, chain, outer)
-    f.store("i32", neighbour, record, outer)
-    f.store("i32", chain, record, inner)
-    f.store("i32", chain, i32.add(i32.load(chain, records), 1), records)
+    if (added !== undefined) {
+      f.store("i32", added, neighbour, inner)
+      f.store("i32", added, chain, outer)
+      f.store("i32", neighbour, added, outer)
+      f.store("i32", chain, added, inner)
+      f.store("i32", chain, i32.add(i32.load(chain, records), 1), records)
+    }
+    const record = added ?? neighbour
     sizes.forEach((size, i) => copyRun(f, f.let(i32.add(record, offsets[i]!)), at[`row${i}`]!, size))
     f.return(0)
   },
@@ -130,18 +149,37 @@ export function tapedStacks(stacks: readonly PlacedTensor[], rows: readonly Plac
 
 /** A chain without records for stacks that a loop is about to write. */
 export function beginStacks(stacks: readonly TapedStack[], emit: Emit): void {
-  if (stacks.length === 0) return
   const { offsets } = tapeRecord(stacks.map(({ bytes }) => bytes))
-  emit.run(openChain, Object.fromEntries(stacks.map(({ stack }, i) => [`stack${i}`, stack])), { offsets })
+  inGroups(stacks, (group, first, chain) => {
+    const places = Object.fromEntries(group.map(({ stack }, i) => [`stack${i}`, stack]))
+    const spec = { stacks: stacks.length, first, offsets: offsets.slice(first, first + group.length) }
+    emit.run(beginPairs, first === 0 ? places : { chain, ...places }, spec)
+  })
 }
 
 /** What a run adds: the last record of the chain, or, of a loop that runs in reverse, the first. */
 export function addToStacks(stacks: readonly TapedStack[], isReverse: boolean, emit: Emit): void {
-  const [first] = stacks
-  if (first === undefined) return
-  const sizes = stacks.map(({ bytes }) => bytes)
-  const rows = Object.fromEntries(stacks.map(({ row }, i) => [`row${i}`, row]))
-  emit.run(addRecord, { stack: first.stack, ...rows }, { ...tapeRecord(sizes), sizes, isReverse })
+  const { bytes, offsets } = tapeRecord(stacks.map((stack) => stack.bytes))
+  inGroups(stacks, (group, first, chain) => {
+    const rows = Object.fromEntries(group.map(({ row }, i) => [`row${i}`, row]))
+    const sizes = group.map((stack) => stack.bytes)
+    const spec = {
+      bytes: first === 0 ? bytes : 0,
+      offsets: offsets.slice(first, first + sizes.length),
+      sizes,
+      isReverse,
+    }
+    emit.run(addRows, { chain, ...rows }, spec)
+  })
+}
+
+function inGroups(
+  stacks: readonly TapedStack[],
+  each: (group: readonly TapedStack[], first: number, chain: Place) => void,
+): void {
+  const [one] = stacks
+  for (let first = 0; one !== undefined && first < stacks.length; first += stacksPerKernel)
+    each(stacks.slice(first, first + stacksPerKernel), first, one.stack)
 }
 
 /** A stack that is read run by run. */
