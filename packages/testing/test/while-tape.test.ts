@@ -5,7 +5,8 @@ import { gradients } from "@counterflow/autodiff"
 import { type Backend, Executor } from "@counterflow/executor"
 import { parseProgram, type Program, type Variable, verify } from "@counterflow/ir"
 import { type CallOf, cpu } from "@counterflow/kernels-cpu"
-import { hostKernel, wasm } from "@counterflow/kernels-wasm"
+import { hostKernel, saveSteps, wasm } from "@counterflow/kernels-wasm"
+import { loadSteps } from "@counterflow/kernels-wasm/saved"
 import {
   add,
   emit,
@@ -103,6 +104,24 @@ describe("what the tape takes", () => {
       expect(executor.memory.tapeBytes).toBe(6000 * 408 + 24)
       for (const each of [grown!, planned!]) each.executor.close()
     }
+  })
+
+  test("is the same for a step that was saved and loaded", () => {
+    const { main, startup, dw, w } = training()
+    const executor = new Executor(wasm(), { legalize })
+    const begin = executor.compileSync(startup)
+    const train = executor.compileSync(main, { feed: { n: [] }, fetch: [dw, w] })
+    const steps = loadSteps(saveSteps({ begin, train }))
+    const loaded = steps.step("train")
+    expect(loaded.memory).toEqual(train.memory)
+    for (const step of [begin, steps.step("begin")]) step.runSync()
+    for (const n of [5, 900, 0, 20]) {
+      const [expected, found] = [train, loaded].map((step) => step.runSync({ n }).map(({ data }) => data))
+      expect(found).toEqual(expected)
+    }
+    expect(steps.memory.tapeBytes).toBe(900 * 408 + 24)
+    steps.close()
+    executor.close()
   })
 
   test("goes with the run of a block that keeps nothing of it", () => {

@@ -62,7 +62,7 @@ function bindScan(
       if (index !== undefined) index.data[0] = place
       scanned.next(place, reverse)
       body.run(run)
-      made.add(place, reverse)
+      made.push(place, reverse)
       copyAll(next, carried)
     }
     made.end(runs)
@@ -98,7 +98,7 @@ function bindWhile(
       if (run === most) refuseTrip(most, maxTrips === null)
       if (index !== undefined) index.data[0] = run
       body.run(run)
-      made.add(run, false)
+      made.push(run, false)
       copyAll(next, carried)
     }
     made.end(run)

@@ -41,7 +41,7 @@ export class WrittenStacks {
     for (let i = 0; i < places.length; i++) this.#taped[i]!.stack.data[0] = places[i]!
   }
 
-  add(run: number, isReverse: boolean): void {
+  push(run: number, isReverse: boolean): void {
     for (const { stack, row } of this.#planned) copyRow(row.data, 0, stack.data, run)
     const [first] = this.#taped
     if (first === undefined) return
