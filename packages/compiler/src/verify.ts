@@ -120,7 +120,10 @@ function verifyExpressions(op: BoundOp, vars: readonly BoundVar[], output: Bound
   const { epilogue, prologue } = op
   for (const [slot, scalar] of Object.entries(scalarsOf(op) ?? {})) {
     const made = vars[op.outputs[slot]?.[0] ?? -1] ?? refuseOp(op, `computes ${slot}, which is no output`)
-    if (made.shape.join() !== output.shape.join()) refuseOp(op, "makes values of different shapes in one loop")
+    // Without strides, a loop goes over elements whatever the axes.
+    const isAlike =
+      op.reads === undefined ? made.elements === output.elements : made.shape.join() === output.shape.join()
+    if (!isAlike) refuseOp(op, "makes values of different shapes in one loop")
     verifyScalar(op, scalar, vars, made)
   }
   if (epilogue !== undefined) verifyScalar(op, epilogue, vars, output)
