@@ -72,6 +72,7 @@ function constantOp(op: BoundOp, { shape, dtype }: BoundVar, { value }: Constant
     attrs: { value, shape, dtype },
     facts: { kind: "elementwise", scalar: { op: "const", value }, constant: value, flops: 0, canFail: false },
     blocks: {},
+    ...(op.segment === undefined ? {} : { segment: op.segment }),
     origin: op.origin,
   }
 }

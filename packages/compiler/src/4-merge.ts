@@ -1,5 +1,6 @@
 // Phase 4: common subexpressions. Two operators of one type with the same inputs and attributes make one value; draws are
-// functions of seed, stream and step, so they take part. A fetched or committed value is only ever renamed, never lost.
+// functions of seed, stream and step, so they take part. A fetched or committed value is only ever renamed, never lost. What a
+// recomputation makes again is shared within its segment only: elsewhere it would have to be kept, which it is there to avoid.
 
 import type { VarId } from "@counterflow/ir"
 import { type BoundBlock, type BoundOp, type BoundProgram, idsOf, type VarSlots } from "./bound.ts"
@@ -65,8 +66,8 @@ function renamed(slots: VarSlots, merged: ReadonlyMap<VarId, VarId>): VarSlots {
 }
 
 /** Everything that what an operator makes depends on. A rewritten one has its meaning in its expression, not in attributes. */
-function keyOf({ type, attrs, facts }: BoundOp, inputs: VarSlots): string {
-  let key = type
+function keyOf({ type, attrs, facts, segment }: BoundOp, inputs: VarSlots): string {
+  let key = segment === undefined ? type : `${segment} ${type}`
   for (const slot in inputs) key += ` ${slot} ${inputs[slot]!.join(",")}`
   for (const name in attrs) key += ` ${name} ${textOf(attrs[name])}`
   return type.endsWith("'") ? `${key} ${textOf(facts.scalar)}` : key

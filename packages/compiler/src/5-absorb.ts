@@ -6,7 +6,15 @@ import type { Scalar, VarId } from "@counterflow/ir"
 import { withoutUnread } from "./4-unread.ts"
 import { partsOf, restride, sameNumbers, substitution } from "./5-expression.ts"
 import { countReaders } from "./5-readers.ts"
-import { type BoundBlock, type BoundOp, type BoundProgram, type BoundVar, idsOf, type Strides } from "./bound.ts"
+import {
+  type BoundBlock,
+  type BoundOp,
+  type BoundProgram,
+  type BoundVar,
+  idsOf,
+  isTogether,
+  type Strides,
+} from "./bound.ts"
 
 /** What a backend can take over. */
 export interface Absorbing {
@@ -87,12 +95,12 @@ class Absorption {
   }
 
   /** The operator that makes a value which only one other reads, and the views between. */
-  #onlySource(id: VarId): { op: BoundOp; at: number; value: VarId; views: BoundOp[] } | undefined {
+  #onlySource(id: VarId, reader: BoundOp): { op: BoundOp; at: number; value: VarId; views: BoundOp[] } | undefined {
     const views: BoundOp[] = []
     for (let value = id; this.#readers.get(value) === 1;) {
       const at = this.#made.get(value)
       const op = at === undefined ? undefined : this.#places[at]?.find(({ outputs }) => idsOf(outputs).includes(value))
-      if (op === undefined || at === undefined) return undefined
+      if (op === undefined || at === undefined || !isTogether(op, reader)) return undefined
       const source = op.facts.aliases === undefined ? undefined : op.inputs[op.facts.aliases]?.[0]
       if (source === undefined) return { op, at, value, views }
       views.unshift(op)
@@ -107,7 +115,7 @@ class Absorption {
     if (this.#vars[output]?.dtype !== "float32" || this.#committed.has(output)) return
     if (partsOf([loop.scalar]).size > limits.nodes || Object.keys(op.inputs).length > limits.inputs) return
     const found = Object.entries(op.inputs).flatMap(([slot, [id]]) => {
-      const source = id === undefined || op.reads?.[slot] !== undefined ? undefined : this.#onlySource(id)
+      const source = id === undefined || op.reads?.[slot] !== undefined ? undefined : this.#onlySource(id, op)
       return source === undefined || !this.#takes(source.op) ? [] : [{ slot, ...source }]
     })
     // The last one: all else that the loop reads is there by then, or so it is likelier.
@@ -183,7 +191,7 @@ class Absorption {
     const [slot, ...others] = Object.keys(op.inputs)
     const id = slot === undefined ? undefined : op.inputs[slot]?.[0]
     if (slot === undefined || id === undefined || others.length > 0 || op.prologue !== undefined) return
-    const source = this.#onlySource(id)
+    const source = this.#onlySource(id, op)
     const loop = this.#loop(source?.op)
     const [variable, made] = [this.#vars[id], this.#vars[loop?.output ?? -1]]
     if (loop === undefined || source === undefined || variable === undefined || made === undefined) return
@@ -219,7 +227,7 @@ class Absorption {
 }
 
 /** The loop that was taken over read the same elements in another shape: what is left of it is a view. */
-function viewOf(source: VarId, output: VarId, { origin }: BoundOp): BoundOp {
+function viewOf(source: VarId, output: VarId, { origin, segment }: BoundOp): BoundOp {
   return {
     type: "view",
     inputs: { x: [source] },
@@ -229,6 +237,7 @@ function viewOf(source: VarId, output: VarId, { origin }: BoundOp): BoundOp {
     attrs: {},
     facts: { kind: "view", aliases: "x", scalar: { op: "input", slot: "x" }, flops: 0, canFail: false },
     blocks: {},
+    ...(segment === undefined ? {} : { segment }),
     origin,
   }
 }

@@ -12,6 +12,7 @@ import {
   type BoundProgram,
   type BoundVar,
   idsOf,
+  isTogether,
   type Strides,
   type VarSlots,
 } from "./bound.ts"
@@ -95,7 +96,7 @@ function fuseBlock(block: BoundBlock, vars: readonly BoundVar[], readers: Readon
     }
     for (const [slot, id] of inputs) {
       const value = constants.get(slot)
-      const inner = value === undefined ? ownChain(id, output) : undefined
+      const inner = value === undefined ? ownChain(id, output, op) : undefined
       if (value !== undefined) replacements.set(slot, { op: "const", value })
       else if (
         inner !== undefined &&
@@ -113,14 +114,15 @@ function fuseBlock(block: BoundBlock, vars: readonly BoundVar[], readers: Readon
   }
 
   /** The chain that makes a value, if nobody else reads it: also behind a view of the same elements in the same order. */
-  function ownChain(id: VarId, output: VarId): Chain | undefined {
-    if (readers.get(id) !== 1) return undefined
+  function ownChain(id: VarId, output: VarId, reader: BoundOp): Chain | undefined {
+    const producer = producers.get(id)
+    if (readers.get(id) !== 1 || producer === undefined || !isTogether(producer, reader)) return undefined
     const [from, to] = [vars[id], vars[output]]
     if (from === undefined || to === undefined || from.elements !== to.elements) return undefined
     const chain = chains.get(id)
     if (chain === undefined) {
       const source = aliasedBy(id)
-      return source === undefined ? undefined : ownChain(source, output)
+      return source === undefined ? undefined : ownChain(source, output, reader)
     }
     if (sameNumbers(from.shape, to.shape)) return chain
     const leaves = new Map<string, Leaf>()

@@ -5,7 +5,16 @@ import type { Scalar, VarId } from "@counterflow/ir"
 import { withoutUnread } from "./4-unread.ts"
 import { partsOf, sameNumbers, sameStrides, substitution } from "./5-expression.ts"
 import { countReaders } from "./5-readers.ts"
-import { allOps, type BoundBlock, type BoundOp, type BoundProgram, type BoundVar, idsOf, scalarsOf } from "./bound.ts"
+import {
+  allOps,
+  type BoundBlock,
+  type BoundOp,
+  type BoundProgram,
+  type BoundVar,
+  idsOf,
+  isTogether,
+  scalarsOf,
+} from "./bound.ts"
 
 /** A loop that is larger runs out of registers and gives back what it saved. */
 const limits = { nodes: 64, functions: 3, inputs: 8, outputs: 4 }
@@ -98,7 +107,7 @@ class Joining {
     const [a, b] = [this.#groups[one], this.#groups[other]]
     if (a === undefined || b === undefined || a === b || !isLoop(a.op) || !isLoop(b.op)) return
     const [first, second] = a.at < b.at ? [a, b] : [b, a]
-    if (second.at - first.at > reach || !this.#fit(first.op, second.op)) return
+    if (second.at - first.at > reach || !isTogether(a.op, b.op) || !this.#fit(first.op, second.op)) return
     const place = this.#placeFor(first, second)
     if (place === undefined) return
     const op = this.#joined(first.op, second.op)

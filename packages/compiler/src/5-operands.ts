@@ -5,7 +5,15 @@
 import type { VarId } from "@counterflow/ir"
 import { withoutUnread } from "./4-unread.ts"
 import { countReaders } from "./5-readers.ts"
-import { type BoundBlock, type BoundOp, type BoundProgram, type BoundVar, idsOf, type View } from "./bound.ts"
+import {
+  type BoundBlock,
+  type BoundOp,
+  type BoundProgram,
+  type BoundVar,
+  idsOf,
+  isTogether,
+  type View,
+} from "./bound.ts"
 
 /** What a backend can read. */
 export interface Viewing {
@@ -63,6 +71,7 @@ function writeInPlace(block: BoundBlock, vars: readonly BoundVar[], readers: Rea
       at !== undefined &&
       product !== undefined &&
       permutes !== undefined &&
+      isTogether(product, op) &&
       target !== undefined &&
       source !== undefined
     ) {

@@ -45,6 +45,7 @@ export function graphOf(program: BoundProgram, model: MemoryModel): Graph {
     variable.kind === "state" || inPlace.has(id) ? 0 : storedBytes(variable, model),
   )
   let failing = -1
+  const segments = new Segments()
   ops.forEach((op, position) => {
     const read = new Set(readBy(op))
     const earlier = new Set<number>()
@@ -67,6 +68,7 @@ export function graphOf(program: BoundProgram, model: MemoryModel): Graph {
       if (failing >= 0) earlier.add(failing)
       failing = position
     }
+    for (const other of segments.before(op, position)) earlier.add(other)
     before.push([...earlier])
     for (const other of earlier) behind[other]?.push(position)
     const buffers = new Set<VarId>()
@@ -84,6 +86,24 @@ export function graphOf(program: BoundProgram, model: MemoryModel): Graph {
   const given = new Set(touched.flat().filter((id) => vars[id]?.kind === "data"))
   const kept = new Set([...program.fetches, ...program.commits.map(({ value }) => value)].map(bufferOf))
   return { size: ops.length, before, behind, touched, made, bytes, scratch, kept, given: [...given], commits }
+}
+
+/** The segments of a recomputation run one behind the other. The first operator of each is the gate between it and the last. */
+class Segments {
+  #segment = 0
+  #members: number[] = []
+
+  before({ segment = 0 }: BoundOp, position: number): readonly number[] {
+    if (segment < this.#segment || segment === 0) return []
+    if (segment === this.#segment) {
+      this.#members.push(position)
+      return this.#members.slice(0, 1)
+    }
+    const last = this.#members
+    this.#segment = segment
+    this.#members = [position]
+    return last
+  }
 }
 
 function scratchOf(op: BoundOp, { vars }: BoundProgram, model: MemoryModel, bytes: Float64Array): number {

@@ -89,6 +89,8 @@ export interface BoundOp {
   readonly views?: Readonly<Record<string, View>>
   readonly facts: BoundFacts
   readonly blocks: Readonly<Record<string, BoundBlock>>
+  /** Part of a recomputation: see `LoweredOp`. */
+  readonly segment?: number
   readonly origin: Origin
 }
 
@@ -130,6 +132,11 @@ export function idsOf(slots: VarSlots): VarId[] {
   const ids: VarId[] = []
   for (const slot in slots) for (const id of slots[slot] ?? []) ids.push(id)
   return ids
+}
+
+/** Whether both belong to one segment of a recomputation, or to none: else they share nothing and keep their order. */
+export function isTogether(a: BoundOp, b: BoundOp): boolean {
+  return a.segment === b.segment
 }
 
 /** Every operator of a block and of the blocks inside it, owners before what they own. */

@@ -50,6 +50,7 @@ function printOp(op: BoundOp, vars: readonly BoundVar[]): string {
   const expressions = isPlain(op) ? [] : Object.values(scalarsOf(op) ?? {})
   return [
     `${made.join(", ")} = ${type}(${read.join(", ")})`,
+    op.segment === undefined ? "" : ` in segment ${op.segment}`,
     given.length === 0 ? "" : ` {${given.join(", ")}}`,
     ...seen,
     expressions.length === 0 ? "" : ` computes ${expressions.map(printScalar).join(", ")}`,

@@ -55,7 +55,11 @@ function verifyBlock(
     assigned.add(id)
     visible.add(id)
   }
+  let segment = 0
   for (const op of ops) {
+    // A recomputation that moved in front of what comes before it would need its memory beside that.
+    if ((op.segment ?? segment) < segment) refuseOp(op, `of segment ${op.segment} runs behind segment ${segment}`)
+    segment = op.segment ?? segment
     for (const [slot, ids] of Object.entries(op.inputs)) {
       if (ids.length > 1 && !op.listInputs.includes(slot)) refuseOp(op, `has several inputs ${slot}`)
       for (const id of ids) if (!visible.has(id)) refuseOp(op, `reads ${nameOf(vars, id)} before it has a value`)

@@ -60,6 +60,7 @@ export function appendOperator(spec: AppendSpec): Operator {
     writes,
     role: program.role,
     derivedFrom: program.derivedFrom,
+    segment: program.segment,
     scope: program.scope,
     site: at,
     equalities,

@@ -83,6 +83,7 @@ export function copyProgram(source: Program, target: Program, options: CopyOptio
         writes: keptWrites(op, options).map((write) => moved(write, op, outputs.get(op) ?? op.outputs, lookUp)),
         role: op.role,
         derivedFrom: null,
+        segment: op.segment,
         scope: op.scope,
         site: op.site,
         equalities,

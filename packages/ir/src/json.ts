@@ -85,6 +85,8 @@ export interface OperatorJson {
   isLoss?: true
   /** Block index and position of the forward operator. */
   derivedFrom?: [number, number]
+  /** Which part of a recomputation it belongs to. */
+  segment?: number
   scope?: string
   equalities?: [DimJson, DimJson][]
 }
@@ -145,7 +147,7 @@ function parameterJson({ trainable, learningRate, regularizer, initializer }: Pa
 }
 
 function operatorJson(op: Operator, positions: ReadonlyMap<Operator, [number, number]>): OperatorJson {
-  const { record, role, isLoss, scope } = op
+  const { record, role, isLoss, scope, segment } = op
   const derivedFrom = op.derivedFrom === null ? undefined : positions.get(op.derivedFrom)
   const blocks = Object.entries(op.blocks).map(([name, block]) => [name, block.index] as const)
   const writes = op.writes.map(({ state, slot, index }) => ({
@@ -165,6 +167,7 @@ function operatorJson(op: Operator, positions: ReadonlyMap<Operator, [number, nu
     ...(role !== "forward" && { role }),
     ...(isLoss && { isLoss }),
     ...(derivedFrom !== undefined && { derivedFrom }),
+    ...(segment !== 0 && { segment }),
     ...(scope !== "" && { scope }),
     ...(equalities.length > 0 && { equalities }),
   }

@@ -85,6 +85,8 @@ export interface LoweredOp {
   readonly attrs: Readonly<Record<string, unknown>>
   readonly facts: OpFacts
   readonly blocks: Readonly<Record<string, LoweredBlock>>
+  /** Part of a recomputation: runs behind all lower ones, and shares nothing with the rest. Not there for all else. */
+  readonly segment?: number
   readonly origin: Origin
 }
 

@@ -26,6 +26,7 @@ export interface OperatorInit {
   writes: readonly StateWrite[]
   role: Role
   derivedFrom: Operator | null
+  segment?: number
   scope: string
   site: Site
   /** What the shape rule needed and could not decide. */
@@ -40,6 +41,11 @@ export class Operator {
   readonly attrs: Attrs
   readonly blocks: Readonly<Record<string, Block>>
   readonly role: Role
+  /**
+   * Where a backward part computes forward values again: 0 elsewhere. Operators of a segment run when those of all lower ones have,
+   * and share no value with an operator that computes the same outside of it.
+   */
+  readonly segment: number
   /** Name scope, for people and pictures: "encoder/layer_0". */
   readonly scope: string
   readonly site: Site
@@ -62,6 +68,7 @@ export class Operator {
     this.#writes = Object.freeze(init.writes)
     this.role = init.role
     this.#derivedFrom = init.derivedFrom
+    this.segment = init.segment ?? 0
     this.scope = init.scope
     this.site = init.site
     this.equalities = init.equalities

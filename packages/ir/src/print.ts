@@ -158,12 +158,13 @@ function outputsText(op: Operator): string {
 }
 
 function operatorFlags(op: Operator, positions: Sheet["positions"]): string[] {
-  const { derivedFrom, equalities, record, scope } = op
+  const { derivedFrom, equalities, record, scope, segment } = op
   const requires = equalities.map(({ left, right }) => `${formatDim(left)} == ${formatDim(right)}`)
   return [
     ...(op.writes.length === 0 ? [] : [`writes=${writesText(op)}`]),
     ...(op.isLoss ? ["loss"] : []),
     ...(derivedFrom === null ? [] : originText(derivedFrom, positions.get(derivedFrom))),
+    ...(segment === 0 ? [] : [`segment=${segment}`]),
     ...(scope === "" ? [] : [`scope=${JSON.stringify(scope)}`]),
     ...(requires.length === 0 ? [] : [`requires=[${requires.join(", ")}]`]),
     ...(record.version === 1 ? [] : [`version=${record.version}`]),

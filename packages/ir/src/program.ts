@@ -17,6 +17,8 @@ interface Position {
   block: Block
   role: Role
   derivedFrom: Operator | null
+  /** See `Operator.segment`. */
+  segment: number
   scope: string
   /** "fc_0" while the layer fc_0 builds its operators. */
   stem: string | null
@@ -42,7 +44,15 @@ export class Program {
   constructor() {
     const global = new Block(this, 0, null)
     this.blocks.push(global)
-    this.#position = { block: global, role: "forward", derivedFrom: null, scope: "", stem: null, trip: null }
+    this.#position = {
+      block: global,
+      role: "forward",
+      derivedFrom: null,
+      segment: 0,
+      scope: "",
+      stem: null,
+      trip: null,
+    }
   }
 
   globalBlock(): Block {
@@ -65,6 +75,10 @@ export class Program {
 
   get derivedFrom(): Operator | null {
     return this.#position.derivedFrom
+  }
+
+  get segment(): number {
+    return this.#position.segment
   }
 
   get scope(): string {

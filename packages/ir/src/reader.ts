@@ -129,6 +129,7 @@ function makeOperator(
     writes: (json.writes ?? []).map((write) => ({ ...write, state: find(write.state) })),
     role: json.role ?? "forward",
     derivedFrom: null,
+    segment: json.segment ?? 0,
     scope: json.scope ?? "",
     site: unknownSite,
     equalities: (json.equalities ?? []).map(([left, right]) => ({ left: readDim(left), right: readDim(right) })),

@@ -129,7 +129,7 @@ function readParameter(parameter: Field): ParameterJson {
 }
 
 function readOperator(op: Field): OperatorJson {
-  const optionals = ["version", "blocks", "writes", "role", "isLoss", "derivedFrom", "scope", "equalities"]
+  const optionals = ["version", "blocks", "writes", "role", "isLoss", "derivedFrom", "segment", "scope", "equalities"]
   op.keys(["op", "inputs", "outputs", "attrs"], optionals)
   return {
     op: op.at("op").name(),
@@ -145,6 +145,7 @@ function readOperator(op: Field): OperatorJson {
       const [block, position] = origin.pair()
       return [block.integer(), position.integer()]
     }),
+    ...op.optional("segment", (segment) => segment.integer(1)),
     ...op.optional("scope", (scope) => scope.string()),
     ...op.optional("equalities", (equalities) => equalities.items().map(readEquality)),
   }

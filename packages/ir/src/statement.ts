@@ -124,10 +124,11 @@ function readSlots(line: Cursor, item: () => string): [string, string[]][] {
 function readOperatorFlag(line: Cursor, result: OperatorLine, key: string): boolean {
   const { op } = result
   if (key === "loss") op.isLoss = true
-  else if (["writes", "from", "scope", "requires", "version"].includes(key)) {
+  else if (["writes", "from", "segment", "scope", "requires", "version"].includes(key)) {
     line.expect("=")
     if (key === "writes") op.writes = readWrites(line, op)
     if (key === "from") result.origin = line.sees("[") ? readPosition(line) : line.name()
+    if (key === "segment") op.segment = line.integer()
     if (key === "scope") op.scope = line.quoted()
     if (key === "version") op.version = line.integer()
     if (key === "requires") {

@@ -61,6 +61,23 @@ function verifyBlock(program: Program, block: Block, index: number): void {
   for (const op of block.ops) {
     if (op.block !== block) refuseOperator(op, `it stands in block ${index}, but was made for another block`)
   }
+  verifySegments(block)
+}
+
+/** Segments of a recomputation stand one behind the other; what an operator's blocks hold belongs to its own. */
+function verifySegments({ ops, owner }: Block): void {
+  let last = 0
+  for (const op of ops) {
+    const { segment } = op
+    if (!Number.isSafeInteger(segment) || segment < 0) refuseOperator(op, `there is no segment ${segment}`)
+    if (segment !== 0 && segment < last) {
+      refuseOperator(op, `it is of segment ${segment} and stands behind an operator of segment ${last}`)
+    }
+    if (owner !== null && segment !== owner.segment) {
+      refuseOperator(op, `it is of segment ${segment}, and the operator around it of segment ${owner.segment}`)
+    }
+    last = Math.max(last, segment)
+  }
 }
 
 function verifyNames(program: Program): void {

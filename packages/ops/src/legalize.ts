@@ -160,6 +160,7 @@ class Lowering {
         attrs: seeded(op.attrs, this.#program.randomSeed),
         facts: factsOf(op, record),
         blocks: Object.fromEntries(blocks),
+        ...(op.segment === 0 ? {} : { segment: op.segment }),
         origin,
       },
     ]
@@ -173,7 +174,9 @@ class Lowering {
     )
     const build = () => decomposition(unwrapInputs(record, inputs), op.attrs, { op })
     const { result, ops } = withSite(op.site, () =>
-      this.#program.within({ role: op.role, derivedFrom: originOf(op), scope: op.scope }, () => this.#staged(build)),
+      this.#program.within({ role: op.role, derivedFrom: originOf(op), segment: op.segment, scope: op.scope }, () =>
+        this.#staged(build),
+      ),
     )
     const lowered = ops.flatMap((inner) => this.#lower(inner))
     for (const [slot, outputs] of Object.entries(op.outputs)) {

@@ -112,15 +112,16 @@ class Copying {
   #fill(block: Block): void {
     for (const op of block.ops) {
       for (const inner of Object.values(op.blocks)) this.#fill(inner)
-      const { role, scope } = op
-      withSite(op.site, () => this.#target.within({ block: this.#blockOf(block), role, scope }, () => this.#append(op)))
+      const { role, scope, segment } = op
+      const position = { block: this.#blockOf(block), role, scope, segment }
+      withSite(op.site, () => this.#target.within(position, () => this.#append(op)))
     }
     this.#blockOf(block).setResults(block.results.map((result) => this.#now(result)))
   }
 
   #append(op: Operator): void {
     const block = this.#blockOf(op.block)
-    const { record, role, scope, site } = op
+    const { record, role, scope, segment, site } = op
     const inputs = this.#mapped(op.inputs)
     const attrs = this.#isWide ? wideAttrs(op) : op.attrs
     const blocks = Object.fromEntries(Object.entries(op.blocks).map(([name, inner]) => [name, this.#blockOf(inner)]))
@@ -130,7 +131,7 @@ class Copying {
       outputSlots(record).map(({ slot }) => [slot, this.#outputs(op.outputs[slot] ?? [], slot, types)]),
     )
     const writes = op.writes.map((write) => ({ ...write, state: this.#now(write.state) }))
-    const init = { record, inputs, attrs, blocks, writes, role, derivedFrom: null, scope, site, equalities }
+    const init = { record, inputs, attrs, blocks, writes, role, derivedFrom: null, segment, scope, site, equalities }
     const made = new Operator(block, init, outputs)
     made.isLoss = op.isLoss
     for (const output of made.outputList()) block.addVar(output)
