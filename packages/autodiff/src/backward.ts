@@ -12,14 +12,21 @@ import {
   type Variable,
 } from "@counterflow/ir"
 import { requireVariable, requireVisible, resolveVariables } from "./arguments.ts"
+import { checkpointed } from "./checkpoints.ts"
 import { appendPass, type BackwardCallback } from "./pass.ts"
 import { blocksAround, operatorPath } from "./path.ts"
+import { Repetition } from "./repetition.ts"
 
 export interface BackwardOptions {
   /** Which variables get a pair back, in this order; default: every trainable parameter that the loss reaches. */
   parameterList?: Iterable<string | Variable>
   /** Gradients of these are neither computed nor passed on. */
   noGradSet?: Iterable<string | Variable>
+  /**
+   * Forward values to keep for the backward part. All else between them, and before the first, is computed again when the backward
+   * part gets there: less memory for about a third more time. Results are the same to the last bit.
+   */
+  checkpoints?: Iterable<string | Variable>
   /** Called after each backward operator is appended. */
   callbacks?: readonly BackwardCallback[]
 }
@@ -49,6 +56,7 @@ export function appendBackward(loss: Variable, options: BackwardOptions = {}): P
     const { program } = loss
     const listed = resolveVariables(options.parameterList, program, op, "parameterList")
     const noGrad = new Set(resolveVariables(options.noGradSet, program, op, "noGradSet"))
+    const checkpoints = resolveVariables(options.checkpoints, program, op, "checkpoints")
     const isCut = (variable: Variable) => noGrad.has(variable) || isStopped(variable)
     return program.transaction(() => {
       if (loss.producer !== null) loss.producer.isLoss = true
@@ -60,7 +68,9 @@ export function appendBackward(loss: Variable, options: BackwardOptions = {}): P
       const leaves = ops.flatMap((each) => each.inputList()).filter((input) => !isComputed(input) && !isCut(input))
       const wrt = new Set([...leaves, ...(listed ?? [])])
       const { callbacks = [] } = options
-      const found = appendPass({ block, ops, targets: [loss], cotangents: [], wrt, isCut, callbacks })
+      const keeping = checkpoints === undefined ? null : checkpointed(loss, block, checkpoints)
+      const repetition = keeping && new Repetition(block, keeping)
+      const found = appendPass({ block, ops, targets: [loss], cotangents: [], wrt, isCut, callbacks, repetition })
       const wanted = listed ?? program.allParameters()
       return wanted.flatMap((variable): ParamGrad[] => {
         const gradient = found.get(variable)

@@ -4,7 +4,7 @@
 
 import { type Attrs, type Dim, fail, isCounterflowError, type Operator, type Variable } from "@counterflow/ir"
 import { type Batch, partAxis } from "./microbatch.ts"
-import { again, type Rewriting } from "./subblock.ts"
+import { again, type Rewriting } from "./again.ts"
 
 /** An attribute, and where it is a list, the place in it. */
 interface Place {

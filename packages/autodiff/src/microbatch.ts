@@ -20,7 +20,7 @@ import {
   type Variable,
 } from "@counterflow/ir"
 import { add, scale } from "@counterflow/ops"
-import { again, type Rewriting } from "./subblock.ts"
+import { again, type Rewriting } from "./again.ts"
 
 /** What is shared out among micro-batches. */
 export interface Batch {

@@ -4,6 +4,7 @@
 import { type Block, commitOperator, fail, freeName, type Operator, type Variable, withSite } from "@counterflow/ir"
 import { assign, fillConstant } from "@counterflow/ops"
 import { type Answer, backpropagate } from "./backpropagate.ts"
+import type { Repetition } from "./repetition.ts"
 import { differentiateBlock, pullBack } from "./subblock.ts"
 
 /** A read-only map from a gradient's name to its forward variable, and what callbacks may do. */
@@ -43,11 +44,13 @@ export interface AppendingPass {
   callbacks?: readonly BackwardCallback[]
   /** What the gradient of a variable is called: "x@GRAD" unless said. */
   nameOf?: (primal: Variable) => string
+  /** Computes again what is not kept. */
+  repetition?: Repetition | null
 }
 
 /** Runs a pass with role backward; every gradient in the answer is a variable of its own, linked by `gradientOf`. */
 export function appendPass(pass: AppendingPass): Map<Variable, Variable> {
-  const { block, callbacks = [], nameOf = ({ name }) => `${name}@GRAD` } = pass
+  const { block, callbacks = [], repetition = null, nameOf = ({ name }) => `${name}@GRAD` } = pass
   const { program } = block
   const names = new Map<string, Variable>()
   const replaced = new Map<Variable, Variable>()
@@ -86,6 +89,7 @@ export function appendPass(pass: AppendingPass): Map<Variable, Variable> {
   const append = (ops: Operator[], silently: boolean): void => {
     waiting = ops
     for (let op = waiting.shift(); op !== undefined; op = waiting.shift()) {
+      repetition?.reread(op)
       commitOperator(op)
       if (silently) continue
       const context = contextOf(op)
@@ -124,7 +128,9 @@ export function appendPass(pass: AppendingPass): Map<Variable, Variable> {
         block.staged = null
       }
     }
-    return program.within({ derivedFrom: forward, scope: forward?.scope ?? program.scope, stem: null }, () => {
+    repetition?.reach(forward)
+    const { segment } = repetition ?? program
+    return program.within({ derivedFrom: forward, scope: forward?.scope ?? program.scope, stem: null, segment }, () => {
       const answers = forward === null ? inside() : withSite(forward.site, inside)
       append(ops, silently)
       return answers

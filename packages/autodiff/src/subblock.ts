@@ -2,18 +2,7 @@
 // does that and hands out gradients. A loop keeps what its gradient reads: `pullBack` emits the gradients of one run into the
 // loop's own backward block, and asks for the values it reads.
 
-import {
-  type AppendSpec,
-  type Attrs,
-  type Block,
-  type Dim,
-  type Operator,
-  type Slots,
-  type Variable,
-  appendOperator,
-  commitOperator,
-  withSite,
-} from "@counterflow/ir"
+import { type Block, commitOperator, type Operator, type Variable } from "@counterflow/ir"
 import {
   type DifferentiateRequest,
   fillConstant,
@@ -23,6 +12,7 @@ import {
   type RunGradient,
   type RunProduct,
 } from "@counterflow/ops"
+import { again, reread } from "./again.ts"
 import { backpropagate, type Pass } from "./backpropagate.ts"
 import { operatorPath } from "./path.ts"
 
@@ -77,7 +67,7 @@ export function pullBack(block: Block, request: PullBackRequest): RunGradient[] 
       const factors = [...products.values()].flat().flatMap((product) => Object.values(product.factors))
       const read = [...gradients.filter((gradient) => gradient !== null), ...factors.map(({ value }) => value)]
       const needed = neededFor(ops, read)
-      for (const op of needed) now.reread(op)
+      for (const op of needed) reread(op, block, (variable) => now.of(variable))
       const answers = gradients.map((gradient) => gradient && now.of(gradient))
       commit(needed)
       return answers.map((gradient, i) => ({ gradient, products: products.get(request.wrt[i]!) ?? [] }))
@@ -234,20 +224,6 @@ class StandIns {
   isKept({ block, producer }: Variable): boolean {
     return block === this.#block && (producer === null || !this.#constant.has(producer))
   }
-
-  /** Lets an operator, and all in its blocks, read what stands in the current block. */
-  reread(op: Operator): void {
-    const pending = [op]
-    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-      next.mapInputs((input) => this.of(input))
-      for (const inner of Object.values(next.blocks)) {
-        if (inner.results.some((result) => result.block === this.#block)) {
-          inner.setResults(inner.results.map((result) => this.of(result)))
-        }
-        pending.push(...inner.ops)
-      }
-    }
-  }
 }
 
 function factsOf({ record }: Operator): OpFactsRule | null {
@@ -256,55 +232,4 @@ function factsOf({ record }: Operator): OpFactsRule | null {
 
 function isPure({ record, blocks }: Operator): boolean {
   return isOp(record) && record.facts.kind !== "random" && Object.keys(blocks).length === 0
-}
-
-/** What is different when an operator is emitted once more. */
-export interface Rewriting {
-  attrs(op: Operator): Attrs
-  /** Of the parameters of its blocks. */
-  dim(dim: Dim): Dim
-  /** Of its copy: what it reads, what its outputs are called. */
-  spec(op: Operator, inputs: Slots<Variable>, blocks: readonly Block[]): Pick<AppendSpec, "inputs" | "names">
-}
-
-const asItIs: Rewriting = { attrs: ({ attrs }) => attrs, dim: (dim) => dim, spec: (_op, inputs) => ({ inputs }) }
-
-/** Emits an operator once more, in the current block, on the copies of its inputs; its own sub-blocks are copied too. */
-export function again(op: Operator, variables: Map<Variable, Variable>, change: Rewriting = asItIs): void {
-  const mapped = (slots: Slots<Variable>) =>
-    Object.fromEntries(Object.entries(slots).map(([slot, list]) => [slot, list.map((v) => variables.get(v) ?? v)]))
-  const blocks = Object.fromEntries(
-    Object.entries(op.blocks).map(([name, inner]) => [name, copyBlock(inner, variables, change)]),
-  )
-  const { record } = op
-  const attrs = change.attrs(op)
-  const spec = change.spec(op, mapped(op.inputs), Object.values(blocks))
-  // Without the program, an operator without inputs would go to the default one.
-  const { program } = op.block
-  const copy = withSite(op.site, () =>
-    appendOperator({ record, attrs, blocks, writes: null, above: again, program, ...spec }),
-  )
-  for (const [slot, list] of Object.entries(op.outputs)) {
-    list.forEach((output, index) => {
-      const twin = copy.outputs[slot]?.[index]
-      if (twin === undefined) return
-      twin.stopGradient = output.stopGradient
-      variables.set(output, twin)
-    })
-  }
-}
-
-function copyBlock(block: Block, variables: Map<Variable, Variable>, change: Rewriting): Block {
-  const { program } = block
-  const copy = program.createBlock(program.currentBlock())
-  for (const param of block.params) {
-    const { dtype } = param
-    const shape = param.shape.map((dim) => change.dim(dim))
-    variables.set(param, copy.addParam({ shape, dtype, name: program.uniqueName(param.name) }))
-  }
-  program.within({ block: copy }, () => {
-    for (const op of block.ops) again(op, variables, change)
-    copy.setResults(block.results.map((result) => variables.get(result) ?? result))
-  })
-  return copy
 }

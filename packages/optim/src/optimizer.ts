@@ -42,6 +42,8 @@ export interface MinimizeOptions {
   noGradSet?: Iterable<string | Variable> | null
   /** What appends the backward part: `appendBackward` unless said, or `microBatches(4)`. */
   backward?: Backward | null
+  /** Forward values to keep: all else between them is computed again in the backward part. See `appendBackward`. */
+  checkpoints?: Iterable<string | Variable> | null
 }
 
 export interface BackwardOptions extends MinimizeOptions {
@@ -52,7 +54,7 @@ export interface BackwardOptions extends MinimizeOptions {
 /** The options that every optimizer has. */
 export const commonOptions: readonly string[] = ["learningRate", "regularization", "gradClip", "parameterList", "name"]
 
-const minimizeOptions: readonly string[] = ["startupProgram", "parameterList", "noGradSet", "backward"]
+const minimizeOptions: readonly string[] = ["startupProgram", "parameterList", "noGradSet", "backward", "checkpoints"]
 
 export class Optimizer {
   readonly #rule: UpdateRule
@@ -100,13 +102,14 @@ export class Optimizer {
       checkOptions(this.#rule.name, options, [...minimizeOptions, "callbacks"])
       const main = this.#programOf(loss)
       const parameterList = listOf(this.#rule.name, options.parameterList) ?? this.#parameterList
-      const { noGradSet, callbacks = [] } = options
+      const { noGradSet, checkpoints, callbacks = [] } = options
       const append = checkBackward(this.#rule.name, options.backward)
       return main.transaction(() => {
         const paramGrads = append(loss, {
           callbacks,
-          ...(parameterList === undefined ? {} : { parameterList }),
-          ...(noGradSet === undefined || noGradSet === null ? {} : { noGradSet }),
+          ...(parameterList && { parameterList }),
+          ...(noGradSet && { noGradSet }),
+          ...(checkpoints && { checkpoints }),
         })
         if (paramGrads.length === 0) {
           fail("CF_BAD_ARGUMENT", `the loss ${loss.name} depends on no parameter that is to be trained`, {

@@ -1,0 +1,260 @@
+// What recomputation promises: copies are emitted where they are needed and nowhere else, stay apart from what they repeat and in
+// their order, and save the memory.
+
+import { appendBackward } from "@counterflow/autodiff"
+import { type BoundProgram, mergeCommonSubexpressions, schedule, verifyBound } from "@counterflow/compiler"
+import { parseProgram, Program, type Variable, verify } from "@counterflow/ir"
+import { batchNorm, data, dropout, fc } from "@counterflow/layers"
+import { cond, greater, mean, mul, reduceSum, registry, resolve, scale, square, tanh } from "@counterflow/ops"
+import { SGD } from "@counterflow/optim"
+import { describe, expect, test } from "vitest"
+import { build, input, parameter, refusalOf } from "./building.ts"
+import { observed } from "./passes-observed.ts"
+import { copies } from "./recompute-run.ts"
+
+/** tanh after tanh, with every `each`-th for a checkpoint. */
+function chain(length: number, each: number | null) {
+  return build((program) => {
+    const w = parameter(program, "w", [100])
+    const checkpoints: Variable[] = []
+    let x: Variable = w
+    for (let i = 1; i <= length; i++) {
+      x = tanh(x)
+      if (each !== null && i % each === 0) checkpoints.push(x)
+    }
+    const loss = reduceSum(x)
+    const [pair] = appendBackward(loss, each === null ? {} : { checkpoints })
+    return { loss, gradient: pair![1] }
+  })
+}
+
+/** Layers with weights of their own, trained; the checkpoints are two of them. */
+function layered() {
+  return build(() => {
+    const checkpoints: Variable[] = []
+    let x = data({ name: "x", shape: [16] })
+    for (let i = 0; i < 6; i++) {
+      x = fc(x, { size: 16, act: "tanh" })
+      if (i === 1 || i === 3) checkpoints.push(x)
+    }
+    const loss = mean(square(x))
+    new SGD({ learningRate: 0.1 }).minimize(loss, { checkpoints })
+    return { loss }
+  })
+}
+
+const bytes = { float32: 4, float64: 8, int32: 4, int64: 8, uint8: 1, bool: 1 }
+const model = {
+  bytes: ({ dtype, elements }: BoundProgram["vars"][number]) => bytes[dtype] * elements,
+  workspaceBytes: () => 0,
+  updatesInPlace: true,
+}
+
+/** The program as if nobody had said what belongs to which segment. */
+function withoutSegments(program: BoundProgram): BoundProgram {
+  const ops = program.block.ops.map(({ segment: _segment, ...op }) => op)
+  return { ...program, block: { ...program.block, ops } }
+}
+
+describe("memory", () => {
+  test("a chain of n needs 2 √n instead of n", () => {
+    const peak = (each: number | null) => {
+      const { main, gradient } = chain(144, each)
+      return observed(main, [gradient], {}).plan.memory.peakBytes / 400
+    }
+    expect(peak(null)).toBeGreaterThan(140)
+    expect(peak(12)).toBeLessThan(12 + 12 + 6)
+    expect(peak(36)).toBeGreaterThan(36)
+  })
+
+  test("the last part, which is needed at once, is kept", () => {
+    const { main } = build((program) => {
+      const checkpoint = tanh(parameter(program, "w"))
+      appendBackward(reduceSum(tanh(tanh(checkpoint))), { checkpoints: [checkpoint] })
+      return {}
+    })
+    expect(copies(main)).toEqual([])
+  })
+})
+
+describe("copies", () => {
+  test("repeat an operator: its attributes, its line, its draws, but not what it writes", () => {
+    const { main } = build(() => {
+      const x = data({ name: "x", shape: [3, 4, 4] })
+      const h = tanh(dropout(batchNorm(scale(x, { scale: 2 })), { dropoutProb: 0.5 }))
+      const checkpoint = scale(h, { scale: 3 })
+      new SGD({ learningRate: 1 }).minimize(mean(square(checkpoint)), { checkpoints: [checkpoint] })
+      return {}
+    })
+    verify(main)
+    const again = copies(main).map(({ producer }) => producer!)
+    expect(new Set(again.map(({ type }) => type))).toEqual(new Set(["scale", "batchNorm", "dropout", "tanh"]))
+    for (const op of again) {
+      const first = op.derivedFrom!
+      expect([op.type, op.attrs, op.site, op.role, op.writes]).toEqual([
+        first.type,
+        first.attrs,
+        first.site,
+        "backward",
+        [],
+      ])
+    }
+    expect(main.globalBlock().ops.filter(({ type, writes }) => type === "batchNorm" && writes.length > 0)).toHaveLength(
+      1,
+    )
+  })
+
+  test("are emitted for what is read, in front of who reads it, and once", () => {
+    const { main } = build((program) => {
+      const a = scale(parameter(program, "w"), { scale: 2 })
+      const unread = scale(a, { scale: 3 })
+      const b = tanh(unread)
+      const checkpoint = mul(b, b)
+      appendBackward(reduceSum(checkpoint), { checkpoints: [checkpoint] })
+      return {}
+    })
+    const lines = main.globalBlock().ops.filter(({ role }) => role === "backward")
+    expect(lines.map((op) => `${op.segment} ${op}`)).toMatchInlineSnapshot(`
+      [
+        "1 reduce_sum_0.tmp_0@GRAD = fillConstant()",
+        "1 mul_0.tmp_0@GRAD = broadcastTo(reduce_sum_0.tmp_0@GRAD)",
+        "2 scale_0.tmp_0@AGAIN = scale(w)",
+        "2 scale_1.tmp_0@AGAIN = scale(scale_0.tmp_0@AGAIN)",
+        "2 tanh_0.tmp_0@AGAIN = tanh(scale_1.tmp_0@AGAIN)",
+        "2 tanh_0.tmp_0@GRAD@PART_0 = mul(mul_0.tmp_0@GRAD, tanh_0.tmp_0@AGAIN)",
+        "2 tanh_0.tmp_0@GRAD@PART_1 = mul(mul_0.tmp_0@GRAD, tanh_0.tmp_0@AGAIN)",
+        "2 tanh_0.tmp_0@GRAD = sum(tanh_0.tmp_0@GRAD@PART_0, tanh_0.tmp_0@GRAD@PART_1)",
+        "2 square_0.grad_0 = square(tanh_0.tmp_0@AGAIN)",
+        "2 scale_2.grad_0 = scale(square_0.grad_0)",
+        "2 scale_1.tmp_0@GRAD = mul(tanh_0.tmp_0@GRAD, scale_2.grad_0)",
+        "2 scale_0.tmp_0@GRAD = scale(scale_1.tmp_0@GRAD)",
+        "2 w@GRAD = scale(scale_0.tmp_0@GRAD)",
+      ]
+    `)
+  })
+
+  test("of what a later part reads are none: it is kept", () => {
+    const { main } = build((program) => {
+      const shared = tanh(parameter(program, "w"))
+      const checkpoint = tanh(scale(shared, { scale: 2 }))
+      appendBackward(reduceSum(mul(checkpoint, shared)), { checkpoints: [checkpoint] })
+      return {}
+    })
+    expect(copies(main)).toEqual([])
+  })
+})
+
+describe("segments", () => {
+  const { main, loss } = layered()
+  const { after } = observed(main, [loss], { x: [4, 16] })
+  const pruned = after.get("prune")!
+  const tanhs = (program: BoundProgram) => program.block.ops.filter(({ type }) => type === "tanh").length
+
+  test("keep common subexpressions apart, which would take everything back", () => {
+    const bound = after.get("simplify")!
+    expect(tanhs(bound)).toBe(6 + 2)
+    expect(tanhs(mergeCommonSubexpressions(bound))).toBe(6 + 2)
+    expect(tanhs(mergeCommonSubexpressions(withoutSegments(bound)))).toBe(6)
+  })
+
+  test("keep their order, which scheduling would not", () => {
+    const segments = new Map(pruned.block.ops.map((op) => [JSON.stringify(op.outputs), op.segment]))
+    expect(() => verifyBound(schedule(pruned, model))).not.toThrow()
+    const free = schedule(withoutSegments(pruned), model)
+    const ops = free.block.ops.map((op) => {
+      const segment = segments.get(JSON.stringify(op.outputs))
+      return segment === undefined ? op : { ...op, segment }
+    })
+    expect(() => verifyBound({ ...free, block: { ...free.block, ops } })).toThrow(
+      /of segment \d runs behind segment \d/,
+    )
+  })
+
+  test("go through text, JSON and copies", () => {
+    const text = main.toString()
+    expect(text).toContain(" segment=2")
+    expect(parseProgram(text).toString()).toBe(text)
+    expect(resolve(Program.fromJSON(JSON.parse(JSON.stringify(main))), registry).toString()).toBe(text)
+    expect(main.clone().toString()).toBe(text)
+    expect(main.clone({ forTest: true }).toString()).not.toContain("segment")
+  })
+
+  test("out of order are refused, and so is one of them inside another", () => {
+    const inOrder = `program
+  data x : float32[2]
+  -- backward
+  a : float32[2] = tanh(x: x) segment=1
+  b : float32[2] = tanh(x: a) segment=2
+`
+    verify(parseProgram(inOrder))
+    const swapped = inOrder.replace("=2\n", "=3\n  c : float32[2] = tanh(x: a) segment=2\n")
+    expect(refusalOf(() => verify(parseProgram(swapped)))).toContain(
+      "it is of segment 2 and stands behind an operator of segment 3",
+    )
+    const { main: branching } = build((program) => {
+      const x = input(program, "x")
+      program.within({ segment: 1 }, () =>
+        cond(
+          greater(reduceSum(x), 0),
+          () => tanh(x),
+          () => program.within({ segment: 0 }, () => square(x)),
+        ),
+      )
+      return {}
+    })
+    expect(refusalOf(() => verify(branching))).toContain("it is of segment 0, and the operator around it of segment 1")
+  })
+
+  test("of a second loss come behind those of the first", () => {
+    const { main: both } = build((program) => {
+      const kept = tanh(tanh(parameter(program, "w")))
+      const [first, second] = [reduceSum(square(kept)), reduceSum(tanh(kept))]
+      for (const each of [first, second]) appendBackward(each, { checkpoints: [kept] })
+      return {}
+    })
+    verify(both)
+    expect(new Set(both.globalBlock().ops.map(({ segment }) => segment))).toEqual(new Set([0, 1, 2, 3, 4]))
+  })
+})
+
+describe("checkpoints that are none", () => {
+  const refused = (checkpoints: (program: Program, hidden: Variable) => unknown) =>
+    refusalOf(() =>
+      build((program) => {
+        const w = parameter(program, "w")
+        let hidden: Variable = w
+        const branch = () => {
+          hidden = tanh(w)
+          return hidden
+        }
+        const y = cond(greater(reduceSum(w), 0), branch, () => w)
+        appendBackward(reduceSum(y), { checkpoints: checkpoints(program, hidden) as Variable[] })
+        return {}
+      }),
+    )
+
+  test("are refused", () => {
+    expect(refused(() => ["v"])).toContain(
+      'CF_UNKNOWN_NAME  appendBackward: checkpoints names "v", which the program does not',
+    )
+    expect(refused((_program, hidden) => hidden)).toContain("checkpoints must be a list of names or Variables, got")
+    expect(refused(() => [parameter(new Program(), "other")])).toContain("CF_FOREIGN_VARIABLE")
+    expect(refused((_program, hidden) => [hidden])).toContain("which belongs to a sub-block")
+  })
+
+  test("with data, parameters, and none at all nothing is computed again", () => {
+    for (const names of [[], ["w"]]) {
+      const { main } = build((program) => {
+        appendBackward(reduceSum(tanh(tanh(parameter(program, "w")))), { checkpoints: names })
+        return {}
+      })
+      expect(copies(main)).toEqual([])
+    }
+  })
+})
+
+test("a chain of 10,000 operators", () => {
+  const { main } = chain(10_000, 9_999)
+  expect(copies(main)).toHaveLength(9_998)
+  verify(main)
+})
