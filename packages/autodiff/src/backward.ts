@@ -15,6 +15,7 @@ import { requireVariable, requireVisible, resolveVariables } from "./arguments.t
 import { checkpointed } from "./checkpoints.ts"
 import { appendPass, type BackwardCallback } from "./pass.ts"
 import { blocksAround, operatorPath } from "./path.ts"
+import { checkRecompute, keepingFor, type Recompute } from "./recompute.ts"
 import { Repetition } from "./repetition.ts"
 
 export interface BackwardOptions {
@@ -27,6 +28,8 @@ export interface BackwardOptions {
    * part gets there: less memory for about a third more time. Results are the same to the last bit.
    */
   checkpoints?: Iterable<string | Variable>
+  /** Decides by itself what to keep and what to compute again, from what both cost. Instead of checkpoints. */
+  recompute?: Recompute
   /** Called after each backward operator is appended. */
   callbacks?: readonly BackwardCallback[]
 }
@@ -57,6 +60,11 @@ export function appendBackward(loss: Variable, options: BackwardOptions = {}): P
     const listed = resolveVariables(options.parameterList, program, op, "parameterList")
     const noGrad = new Set(resolveVariables(options.noGradSet, program, op, "noGradSet"))
     const checkpoints = resolveVariables(options.checkpoints, program, op, "checkpoints")
+    const { recompute } = options
+    if (checkpoints !== undefined && recompute !== undefined) {
+      fail("CF_BAD_ARGUMENT", "checkpoints and recompute both say what to keep", { op, fix: "give one of them" })
+    }
+    const sizes = recompute && checkRecompute(program, recompute, op)
     const isCut = (variable: Variable) => noGrad.has(variable) || isStopped(variable)
     return program.transaction(() => {
       if (loss.producer !== null) loss.producer.isLoss = true
@@ -68,9 +76,13 @@ export function appendBackward(loss: Variable, options: BackwardOptions = {}): P
       const leaves = ops.flatMap((each) => each.inputList()).filter((input) => !isComputed(input) && !isCut(input))
       const wrt = new Set([...leaves, ...(listed ?? [])])
       const { callbacks = [] } = options
-      const keeping = checkpoints === undefined ? null : checkpointed(loss, block, checkpoints)
-      const repetition = keeping && new Repetition(block, keeping)
-      const found = appendPass({ block, ops, targets: [loss], cotangents: [], wrt, isCut, callbacks, repetition })
+      const pass = { block, ops, targets: [loss], cotangents: [], wrt, isCut }
+      const keeping =
+        checkpoints !== undefined
+          ? checkpointed(loss, block, checkpoints)
+          : sizes && recompute && keepingFor(recompute, loss, block, sizes, () => appendPass(pass).values())
+      const repetition = keeping ? new Repetition(block, keeping) : null
+      const found = appendPass({ ...pass, callbacks, repetition })
       const wanted = listed ?? program.allParameters()
       return wanted.flatMap((variable): ParamGrad[] => {
         const gradient = found.get(variable)

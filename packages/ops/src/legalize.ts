@@ -111,7 +111,7 @@ class Lowering {
 
   #advance(step: Variable, written: Written[]): LoweredOp[] {
     if (written.some(({ state }) => state === step)) return []
-    const { result, ops } = this.#staged(() => add(step, 1))
+    const { result, ops } = staged(this.#program, () => add(step, 1))
     written.push({ state: step, value: result })
     return ops.flatMap((op) => this.#lower(op))
   }
@@ -120,7 +120,7 @@ class Lowering {
   #separate(write: Written): LoweredOp[] {
     const value = this.#standIn(write.value)
     if (!value.persistable && !value.isData) return []
-    const { result, ops } = this.#staged(() => assign(value))
+    const { result, ops } = staged(this.#program, () => assign(value))
     write.value = result
     return ops.flatMap((op) => this.#lower(op))
   }
@@ -129,7 +129,7 @@ class Lowering {
   #keepOld(fetch: Variable, written: readonly Written[]): LoweredOp[] {
     const state = this.#standIn(fetch)
     if (state === fetch || !written.some((write) => write.state === state)) return []
-    const { result, ops } = this.#staged(() => assign(state))
+    const { result, ops } = staged(this.#program, () => assign(state))
     this.#standIns.set(fetch, result)
     return ops.flatMap((op) => this.#lower(op))
   }
@@ -173,11 +173,7 @@ class Lowering {
       Object.entries(op.inputs).map(([slot, list]) => [slot, list.map((variable) => this.#standIn(variable))]),
     )
     const build = () => decomposition(unwrapInputs(record, inputs), op.attrs, { op })
-    const { result, ops } = withSite(op.site, () =>
-      this.#program.within({ role: op.role, derivedFrom: originOf(op), segment: op.segment, scope: op.scope }, () =>
-        this.#staged(build),
-      ),
-    )
+    const { result, ops } = stage(op, build)
     const lowered = ops.flatMap((inner) => this.#lower(inner))
     for (const [slot, outputs] of Object.entries(op.outputs)) {
       const made = result[slot]
@@ -188,18 +184,6 @@ class Lowering {
       })
     }
     return lowered
-  }
-
-  #staged<T>(build: () => T): { result: T; ops: Operator[] } {
-    const block = this.#program.currentBlock()
-    const ops: Operator[] = []
-    const outer = block.staged
-    block.staged = ops
-    try {
-      return { result: build(), ops }
-    } finally {
-      block.staged = outer
-    }
   }
 
   #lowerBlock(block: Block, results: readonly Variable[]): LoweredBlock {
@@ -236,6 +220,26 @@ class Lowering {
       ...(initialValue === undefined ? {} : { initialValue }),
     })
     return id
+  }
+}
+
+/** What `build` emits in the place of an operator, without appending it. */
+export function stage<T>(op: Operator, build: () => T): { result: T; ops: Operator[] } {
+  const { program } = op.block
+  const { role, segment, scope } = op
+  const position = { role, derivedFrom: originOf(op), segment, scope }
+  return withSite(op.site, () => program.within(position, () => staged(program, build)))
+}
+
+function staged<T>(program: Program, build: () => T): { result: T; ops: Operator[] } {
+  const block = program.currentBlock()
+  const ops: Operator[] = []
+  const outer = block.staged
+  block.staged = ops
+  try {
+    return { result: build(), ops }
+  } finally {
+    block.staged = outer
   }
 }
 
@@ -317,7 +321,8 @@ function seeded(attrs: Attrs, programSeed: number): Attrs {
   return attrs["seed"] === null ? { ...attrs, seed: programSeed } : attrs
 }
 
-function factsOf(op: Operator, record: Op): OpFacts {
+/** What a compiler may know of an operator of this record. */
+export function factsOf(op: Operator, record: Op): OpFacts {
   const { kind, flops, aliases, stretches, permutes, constant, repeats, mayBeEndless, carries, overwrites, canFail } =
     record.facts
   const opens = record.saves?.opens === undefined ? null : op.attrs[record.saves.opens]

@@ -1,7 +1,13 @@
 // The optimizer: backward part, then clip, regularizers and update operators, appended to the program of the loss. All or
 // nothing in main and startup program. It knows no rule by name: what differs between optimizers is data (rule.ts).
 
-import { appendBackward, type Backward, type BackwardCallback, type ParamGrad } from "@counterflow/autodiff"
+import {
+  appendBackward,
+  type Backward,
+  type BackwardCallback,
+  type ParamGrad,
+  type Recompute,
+} from "@counterflow/autodiff"
 import {
   appendOperator,
   currentValues,
@@ -44,6 +50,8 @@ export interface MinimizeOptions {
   backward?: Backward | null
   /** Forward values to keep: all else between them is computed again in the backward part. See `appendBackward`. */
   checkpoints?: Iterable<string | Variable> | null
+  /** Decides by itself what to keep: `"auto"`, or the least work that fits `{ budgetBytes, symbols: { batch: 32 } }`. */
+  recompute?: Recompute | null
 }
 
 export interface BackwardOptions extends MinimizeOptions {
@@ -54,7 +62,14 @@ export interface BackwardOptions extends MinimizeOptions {
 /** The options that every optimizer has. */
 export const commonOptions: readonly string[] = ["learningRate", "regularization", "gradClip", "parameterList", "name"]
 
-const minimizeOptions: readonly string[] = ["startupProgram", "parameterList", "noGradSet", "backward", "checkpoints"]
+const minimizeOptions: readonly string[] = [
+  "startupProgram",
+  "parameterList",
+  "noGradSet",
+  "backward",
+  "checkpoints",
+  "recompute",
+]
 
 export class Optimizer {
   readonly #rule: UpdateRule
@@ -102,7 +117,7 @@ export class Optimizer {
       checkOptions(this.#rule.name, options, [...minimizeOptions, "callbacks"])
       const main = this.#programOf(loss)
       const parameterList = listOf(this.#rule.name, options.parameterList) ?? this.#parameterList
-      const { noGradSet, checkpoints, callbacks = [] } = options
+      const { noGradSet, checkpoints, recompute, callbacks = [] } = options
       const append = checkBackward(this.#rule.name, options.backward)
       return main.transaction(() => {
         const paramGrads = append(loss, {
@@ -110,6 +125,7 @@ export class Optimizer {
           ...(parameterList && { parameterList }),
           ...(noGradSet && { noGradSet }),
           ...(checkpoints && { checkpoints }),
+          ...(recompute && { recompute }),
         })
         if (paramGrads.length === 0) {
           fail("CF_BAD_ARGUMENT", `the loss ${loss.name} depends on no parameter that is to be trained`, {

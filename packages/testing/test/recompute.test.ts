@@ -30,6 +30,12 @@ describe.each(cases)("$backend, $title: the same bits", ({ backend, model }) => 
     expect(bitsOf(backends[backend](), built, model)).toEqual(expected)
   })
 
+  test("decided by the joint graph", () => {
+    const built = trained(model, () => ({ recompute: "auto" }))
+    expect(copies(built.main).length).toBeGreaterThan(0)
+    expect(bitsOf(backends[backend](), built, model)).toEqual(expected)
+  })
+
   test("without the passes that might take it back", () => {
     const built = trained(model, (checkpoints) => ({ checkpoints }))
     expect(bitsOf(backends[backend](), built, model, ["merge", "fuse", "schedule"])).toEqual(expected)
