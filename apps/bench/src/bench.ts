@@ -10,13 +10,14 @@ import { writeData } from "./data.ts"
 import { buildFolder, pageFile, peersFolder } from "./folders.ts"
 import { installPackages } from "./install.ts"
 import { machine } from "./machine.ts"
+import { measureMemory } from "./memory/ways.ts"
 import { measure, type Row, type Settings } from "./measure.ts"
-import { compileTable, page, workloadTable } from "./page.ts"
+import { compileTable, memoryTable, page, workloadTable } from "./page.ts"
 import { dataFolder, type PeerSpec, peers } from "./peers.ts"
 import { startProcess } from "./process.ts"
 import { isFailure } from "./protocol.ts"
 import { agreementOn, compare, type Results, toJson } from "./results.ts"
-import { cold, compile, compiled, isWanted, type Workload, workloads } from "./workloads.ts"
+import { cold, compile, compiled, isWanted, memory, type Workload, workloads } from "./workloads.ts"
 
 /** What the run writes to: a stream. */
 export interface Output {
@@ -67,6 +68,9 @@ async function run(options: Options, out: Output): Promise<number> {
   const compileRows = isWanted(compile, options.only) ? measureCompile(compiled, options.repetitions) : []
   if (compileRows.length > 0) out.write(`\n${compileTable(compileRows)}\n`)
 
+  const memoryRows = isWanted(memory, options.only) ? await measureMemory(options) : []
+  if (memoryRows.length > 0) out.write(`\n${memoryTable(memoryRows)}\n${remarks(memoryRows, memory)}`)
+
   const results: Results = {
     date: new Date().toISOString(),
     machine: machine(),
@@ -76,10 +80,12 @@ async function run(options: Options, out: Output): Promise<number> {
     rows,
     cold: coldResult,
     compile: compileRows,
+    memory: memoryRows,
     absent,
   }
   write(results, reference, options, out)
-  return wanted.some(({ id }) => (agreementOn(rows, id)?.disagreeing.length ?? 0) > 0) ? 1 : 0
+  const disagree = (of: readonly Row[], id: string) => (agreementOn(of, id)?.disagreeing.length ?? 0) > 0
+  return disagree(memoryRows, memory) || wanted.some(({ id }) => disagree(rows, id)) ? 1 : 0
 }
 
 function takesPart({ isOwn, only }: PeerSpec, workload: Workload): boolean {

@@ -30,6 +30,10 @@ async function setUp({ workloads, cannot = {} }: Peer, workload: string): Promis
   throw new Error((group === undefined ? undefined : cannot[group]) ?? "this peer has no such workload")
 }
 
+function setUpReply({ check, note, peakBytes }: AnyJob): Reply<"setUp"> {
+  return { check, note: note ?? null, ...(peakBytes === undefined ? {} : { peakBytes }) }
+}
+
 async function run({ step }: AnyJob, steps: number): Promise<Reply<"run">> {
   const processor = process.cpuUsage()
   const start = performance.now()
@@ -51,7 +55,7 @@ async function answer(request: Request): Promise<Reply<Request["op"]>> {
     case "setUp":
       if (peer === null) throw new Error("the peer was not started")
       job = await setUp(peer, request.workload)
-      return { check: job.check, note: job.note ?? null }
+      return setUpReply(job)
     case "run":
       if (job === null) throw new Error("there is no workload to run")
       return run(job, request.steps)

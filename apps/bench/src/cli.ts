@@ -3,7 +3,7 @@
 import { parseArgs } from "node:util"
 import { backends, isBackendName } from "./counterflow/peer.ts"
 import { peers } from "./peers.ts"
-import { cold, compile, groups, isWanted, workloads } from "./workloads.ts"
+import { cold, compile, groups, isWanted, memory, workloads } from "./workloads.ts"
 
 export interface Options {
   /** Workloads or groups of them; null for all. */
@@ -20,7 +20,8 @@ export interface Options {
 }
 
 const names = peers.map(({ name }) => name)
-const groupNames = [...groups.map(({ id }) => id), compile, cold]
+const parts: readonly string[] = [compile, memory, cold]
+const groupNames = [...groups.map(({ id }) => id), ...parts]
 
 export const help = `Runs counterflow and its peers side by side, and compares their results.
 
@@ -51,7 +52,7 @@ export function readOptions(args: readonly string[]): Options | "help" {
   if (given.help === true) return "help"
   const only = listOf(given.only)
   for (const name of only ?? []) {
-    const isKnown = name === cold || name === compile || workloads.some(({ id }) => isWanted(id, [name]))
+    const isKnown = parts.includes(name) || workloads.some(({ id }) => isWanted(id, [name]))
     if (!isKnown) throw new UsageError(`--only: there is no workload "${name}"; there is ${groupNames.join(", ")}`)
   }
   const isQuick = given.quick === true

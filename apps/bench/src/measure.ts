@@ -42,6 +42,8 @@ export interface Row {
   processor: number
   /** Resident memory at the end. */
   memory: number | null
+  /** The most bytes of values at one time, as planned by those that plan. */
+  planned: number | null
 }
 
 /** Other work above this many cores makes a repetition worth repeating. */
@@ -96,6 +98,7 @@ function emptyRow(workload: string, peer: string): Row {
     foreign: 0,
     processor: 0,
     memory: null,
+    planned: null,
   }
 }
 
@@ -128,10 +131,15 @@ function granted<R extends object>(reply: R | { readonly failure: string }): R {
 async function prepare({ row, runner }: Entry, { setUpLimit, onceOver, target }: Settings): Promise<void> {
   row.version = granted(await runner.ask({ op: "start" })).version
   const start = performance.now()
-  const { check, note } = granted(await runner.ask({ op: "setUp", workload: row.workload }, setUpLimit))
+  const {
+    check,
+    note,
+    peakBytes = null,
+  } = granted(await runner.ask({ op: "setUp", workload: row.workload }, setUpLimit))
   row.setUp = performance.now() - start
   row.check = check
   row.note = note
+  row.planned = peakBytes
   const { milliseconds, processorMilliseconds } = granted(await runner.ask({ op: "run", steps: 1 }))
   row.first = milliseconds
   if (milliseconds > onceOver) {

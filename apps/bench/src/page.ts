@@ -19,12 +19,13 @@ export interface PageOptions {
 const busy = 0.25
 
 export function page(results: Results, options: PageOptions): string {
-  const { rows, cold, compile } = results
+  const { rows, cold, compile, memory } = results
   const parts = [
     preamble(results, options.reference),
     ...(rows.length === 0 ? [] : [overview(results, options)]),
     ...groups.flatMap((group) => details(group, rows, options.reference)),
     ...(compile.length === 0 ? [] : [compilePart(compile)]),
+    ...(memory.length === 0 ? [] : [memoryPart(memory)]),
     ...(cold === null ? [] : [coldPart(cold)]),
     ...(rows.length === 0 ? [] : [agreementPart(rows)]),
     missing(results),
@@ -128,6 +129,33 @@ export function compileTable(rows: readonly CompileRow[]): string {
     return [`\`${workload}\``, digits(middle), `${digits(least)}–${digits(most)}`, digits(median(firstSteps))]
   })
   return table(["program", "compile, ms", "least–most", "first step, ms"], lines)
+}
+
+function memoryPart(rows: readonly Row[]): string {
+  return [
+    "## Memory for time",
+    "A training step of a GPT of 12 blocks, width 256, 8 heads, 256 tokens, batch 8, on the default backend: with all values kept for " +
+      "the backward part, and with some computed again ([docs/recompute.md](recompute.md)). The planned peak is the most bytes of values at one time, without " +
+      "state. The check is of the bits of all gradients.",
+    memoryTable(rows),
+  ].join("\n\n")
+}
+
+export function memoryTable(rows: readonly Row[]): string {
+  const [first] = rows
+  const lines = compare(rows, first?.workload ?? "", first?.peer ?? "").map(({ row, summary, ratio }) => [
+    row.peer,
+    bytes(row.planned ?? NaN),
+    digits((row.planned ?? NaN) / (first?.planned ?? NaN)),
+    digits(summary.median),
+    `${digits(summary.least)}–${digits(summary.most)}`,
+    digits(ratio ?? NaN),
+    digits(row.foreign),
+    bytes(row.memory ?? NaN),
+    String(row.check),
+  ])
+  const head = ["way", "planned peak", "ratio", "median ms", "least–most", "ratio", "foreign cores", "process", "check"]
+  return table(head, lines)
 }
 
 function coldPart({ rows, bundles }: ColdResult): string {

@@ -13,7 +13,7 @@ export interface Replies {
   /** The library with its version. */
   start: { readonly version: string }
   /** Ready to run, and what the results come to. */
-  setUp: { readonly check: number | null; readonly note: string | null }
+  setUp: { readonly check: number | null; readonly note: string | null; readonly peakBytes?: number }
   /** Time on the clock and on all processors. */
   run: { readonly milliseconds: number; readonly processorMilliseconds: number }
   /** Resident memory. */
@@ -35,6 +35,8 @@ export interface Job<Check extends number | null = number> {
   readonly check: Check
   /** What a reader should know of how it is done. */
   readonly note?: string
+  /** The most bytes of values at one time, as planned. */
+  readonly peakBytes?: number
 }
 
 /** What a peer's module makes when it starts. */

@@ -18,6 +18,8 @@ export interface Results {
   readonly rows: readonly Row[]
   readonly cold: ColdResult | null
   readonly compile: readonly CompileRow[]
+  /** One training step, kept and computed again in different ways: a peer is a way. */
+  readonly memory: readonly Row[]
   /** Peers that could not take part at all, and why. */
   readonly absent: Readonly<Record<string, string>>
 }

@@ -190,9 +190,10 @@ export const groups: readonly Group[] = [
 
 export const workloads: readonly Workload[] = groups.flatMap((group) => group.workloads)
 
-/** The parts of the run that measure whole processes. */
+/** The parts of the run beside the workloads. */
 export const cold = "cold"
 export const compile = "compile"
+export const memory = "memory"
 /** Whose compile times are measured. */
 export const compiled = ["mlp.128", "lenet.32", "gpt", "lstm.64", "lstm.512", "lstm.unrolled"] as const
 

@@ -20,6 +20,7 @@ function row(peer: string, workload: string, samples: number[], check: number, r
     foreign: 0.1,
     processor: 1,
     memory: 50e6,
+    planned: null,
     ...rest,
   }
 }
@@ -53,6 +54,10 @@ const results: Results = {
     bundles: [{ program: "counterflow", bytes: 123_456, zippedBytes: 45_678, failure: null }],
   },
   compile: [{ workload: "mlp.128", samples: [40, 50, 60], firstSteps: [9, 8, 10], failure: null }],
+  memory: [
+    row("everything kept", "memory", [3000, 3010, 3020], 4321, { planned: 600e6 }),
+    row("recompute: auto", "memory", [3612, 3600, 3624], 4321, { planned: 150e6 }),
+  ],
   absent: { fourth: "No module named 'fourth'" },
 }
 
@@ -94,6 +99,11 @@ describe("the page", () => {
 
   test("has compile times and the first step behind them", () => {
     expect(text).toContain("| `mlp.128` | 50.0 | 40.0–60.0 | 9.00 |")
+  })
+
+  test("has what memory costs in time", () => {
+    expect(text).toContain("| everything kept | 600 MB | 1.00 | 3010 | 3000–3020 | 1.00 | 0.100 | 50.0 MB | 4321 |")
+    expect(text).toContain("| recompute: auto | 150 MB | 0.250 | 3612 | 3600–3624 | 1.20 |")
   })
 
   test("tells machine, date and versions", () => {

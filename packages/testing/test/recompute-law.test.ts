@@ -253,7 +253,7 @@ describe("checkpoints that are none", () => {
   })
 })
 
-test("a chain of 10,000 operators", () => {
+test("a chain of 10,000 operators", { timeout: 30_000 }, () => {
   const { main } = chain(10_000, 9_999)
   expect(copies(main)).toHaveLength(9_998)
   verify(main)

@@ -65,20 +65,28 @@ function wideLayer(x: Variable, width: number, name: string): Variable {
   return linear(wide, width, `${name}.down`, `${name}.down.bias`)
 }
 
-function logits(sizes: GptSizes): Variable {
+/** `keep` is shown what each block reads, and what the last one makes. */
+function logits(sizes: GptSizes, keep: (x: Variable) => void): Variable {
   const { vocabulary, length, width, blocks } = sizes
   const tokens = layers.data({ name: "tokens", shape: [length], dtype: "int32" })
   const embedded = layers.embedding(tokens, { size: [vocabulary, width], paramAttr: "embedding" })
   const mask = causalMask(length)
   let x = ops.add(embedded, layers.createParameter({ shape: [length, width], name: "positions" }))
   for (let block = 0; block < blocks; block++) {
+    keep(x)
     x = ops.add(x, attention(norm(x, `${block}.norm1`), mask, sizes, `${block}`))
     x = ops.add(x, wideLayer(norm(x, `${block}.norm2`), width, `${block}`))
   }
+  keep(x)
   return linear(norm(x, "norm"), vocabulary, "head")
 }
 
-/** Fed tokens and label, trained by Adam. */
-export function gptTraining(sizes: GptSizes): Model {
-  return model(() => crossEntropy(logits(sizes)), new optim.Adam({ learningRate: 1e-3 }))
+/** Fed tokens and label, trained by Adam. `options` is given what lies between the blocks. */
+export function gptTraining(
+  sizes: GptSizes,
+  options: (between: readonly Variable[]) => optim.MinimizeOptions = () => ({}),
+): Model {
+  const between: Variable[] = []
+  const loss = () => crossEntropy(logits(sizes, (x) => between.push(x)))
+  return model(loss, new optim.Adam({ learningRate: 1e-3 }), () => options(between))
 }

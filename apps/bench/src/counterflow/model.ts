@@ -11,12 +11,16 @@ export interface Model {
 }
 
 /** A model in programs of its own; with an optimizer it trains, and the result is the loss. */
-export function model(build: () => Variable, optimizer: InstanceType<typeof optim.Optimizer> | null): Model {
+export function model(
+  build: () => Variable,
+  optimizer: InstanceType<typeof optim.Optimizer> | null,
+  options: () => optim.MinimizeOptions = () => ({}),
+): Model {
   const main = new Program()
   const startup = new Program()
   const result = programGuard(main, startup, () => {
     const built = build()
-    optimizer?.minimize(built)
+    optimizer?.minimize(built, options())
     return built
   })
   return { main, startup, result }
