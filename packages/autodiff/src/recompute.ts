@@ -88,8 +88,9 @@ export interface RecomputeSavings {
  *
  * @example
  * ```ts
+ * appendBackward(loss)
  * const savings = recomputeSavings(main, new Map([["batch", 64]]))
- * if (savings !== null) console.log(`${savings.savedBytes} bytes less for ${savings.extraFlops} FLOPs more`)
+ * console.log(savings === null ? "nothing to save" : `${savings.savedBytes} bytes less, ${savings.extraFlops} FLOPs more`)
  * ```
  */
 export function recomputeSavings(program: Program, bindings: ReadonlyMap<string, number>): RecomputeSavings | null {

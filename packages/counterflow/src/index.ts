@@ -11,6 +11,9 @@ export {
   type GradientsOptions,
   microBatches,
   type ParamGrad,
+  type Recompute,
+  recomputeSavings,
+  type RecomputeSavings,
 } from "@counterflow/autodiff"
 export { memoryReport } from "@counterflow/compiler"
 export { Scope, Step, Tensor } from "@counterflow/executor"

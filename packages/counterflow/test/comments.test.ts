@@ -11,7 +11,7 @@ const folders = ["autodiff/src", "compiler/src", "executor/src", "kernels-wasm/s
 
 /** What the examples may use without saying where it comes from. */
 const prelude = `
-import { appendBackward, type BackwardCallback, cpu, Executor, gradients, layers, microBatches, ops, optim, Program, programGuard } from "counterflow"
+import { appendBackward, type BackwardCallback, cpu, Executor, gradients, layers, microBatches, ops, optim, Program, programGuard, recomputeSavings } from "counterflow"
 import { absorbElementwise, bindProgram, bindSymbols, compile, foldConstants, foldOperands, fuseElementwise, joinLoops, memoryReport } from "@counterflow/compiler"
 import { saveSteps } from "counterflow"
 import { loadSteps } from "counterflow/saved"
