@@ -7,6 +7,7 @@ import {
   type Attrs,
   type Block,
   type Dim,
+  extendOutputs,
   freeName,
   type Operator,
   type Slots,
@@ -65,6 +66,23 @@ export function again(op: Operator, variables: Map<Variable, Variable>, change: 
     })
   }
   return copy
+}
+
+/**
+ * Lets a copy hand out what its original does by now, if that is only more of what its blocks compute: what a gradient has asked
+ * for since. False where it is something else, and only another copy helps.
+ */
+export function extendCopy(op: Operator, copy: Operator, variables: Map<Variable, Variable>, suffix: string): boolean {
+  const { saves } = op.record
+  const [inner, own] = [op, copy].map(({ blocks }) => blocks[saves?.block ?? ""])
+  if (saves === undefined || inner === undefined || own === undefined) return false
+  const more = (op.outputs[saves.slot] ?? []).slice(copy.outputs[saves.slot]?.length ?? 0)
+  const results = inner.results.slice(own.results.length).flatMap((result) => variables.get(result) ?? [])
+  if (more.length === 0 || results.length !== more.length) return false
+  own.setResults([...own.results, ...results])
+  const types = more.map(({ shape, dtype, name }) => ({ shape, dtype, name: `${name}${suffix}` }))
+  extendOutputs(copy, saves.slot, types).forEach((twin, i) => variables.set(more[i]!, twin))
+  return true
 }
 
 function copyBlock(block: Block, variables: Map<Variable, Variable>, change: Rewriting): Block {

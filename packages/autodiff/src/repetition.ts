@@ -3,7 +3,7 @@
 // RecomputeOptimizer.
 
 import type { Block, Operator, Variable } from "@counterflow/ir"
-import { again, namedLike, reread } from "./again.ts"
+import { again, extendCopy, namedLike, reread } from "./again.ts"
 
 /** What a pass keeps of the forward part. */
 export interface Keeping {
@@ -13,6 +13,9 @@ export interface Keeping {
   partOf(op: Operator): number
 }
 
+/** Behind the names of what is computed again. */
+const suffix = "@AGAIN"
+
 export class Repetition {
   readonly #block: Block
   /** Operators at positions below are there already; the others are the pass's own. */
@@ -20,6 +23,7 @@ export class Repetition {
   readonly #keeping: Keeping
   readonly #first: number
   readonly #copies: Map<Variable, Variable> = new Map()
+  readonly #made: Map<Operator, Operator> = new Map()
   #segment: number
 
   constructor(block: Block, keeping: Keeping) {
@@ -82,7 +86,12 @@ export class Repetition {
   #emit(op: Operator): void {
     const { program } = this.#block
     const position = { derivedFrom: op, scope: op.scope, stem: null, segment: this.#segment }
-    program.within(position, () => again(op, this.#copies, namedLike("@AGAIN")))
+    const made = this.#made.get(op)
+    if (made !== undefined && extendCopy(op, made, this.#copies, suffix)) return
+    this.#made.set(
+      op,
+      program.within(position, () => again(op, this.#copies, namedLike(suffix))),
+    )
     // What is kept is read where it is.
     for (const output of op.outputList()) if (this.#keeping.isKept(output)) this.#copies.delete(output)
   }

@@ -5,7 +5,7 @@ import { appendBackward } from "@counterflow/autodiff"
 import { type BoundProgram, mergeCommonSubexpressions, schedule, verifyBound } from "@counterflow/compiler"
 import { parseProgram, Program, type Variable, verify } from "@counterflow/ir"
 import { batchNorm, data, dropout, fc } from "@counterflow/layers"
-import { cond, greater, mean, mul, reduceSum, registry, resolve, scale, square, tanh } from "@counterflow/ops"
+import { cond, greater, mean, mul, reduceSum, registry, resolve, scale, scan, square, tanh } from "@counterflow/ops"
 import { SGD } from "@counterflow/optim"
 import { describe, expect, test } from "vitest"
 import { build, input, parameter, refusalOf } from "./building.ts"
@@ -131,6 +131,27 @@ describe("copies", () => {
         "2 w@GRAD = scale(scale_0.tmp_0@GRAD)",
       ]
     `)
+  })
+
+  test("of a loop hand out what its gradient asks for later", () => {
+    const { main } = build((program) => {
+      const [w, x] = [parameter(program, "w"), input(program, "x", [3, 2])]
+      const [last, sums] = scan((carry, each) => [tanh(mul(carry, w)), mul(carry, each)], { init: w, xs: x })
+      // The square reads the sums, so the copy is there when the loop's own gradient wants what is in its body.
+      const checkpoint = mul(last, reduceSum(square(sums), { axis: 0 }))
+      appendBackward(reduceSum(checkpoint), { checkpoints: [checkpoint] })
+      return {}
+    })
+    verify(main)
+    const scans = main.globalBlock().ops.filter(({ type }) => type === "scan")
+    expect(scans.map(({ segment, derivedFrom }) => [segment, derivedFrom === scans[0]])).toEqual([
+      [0, false],
+      [2, true],
+      [2, true],
+    ])
+    expect(scans[1]!.outputs["saved"]!.length).toBe(scans[0]!.outputs["saved"]!.length)
+    expect(scans[2]!.inputs["xs"]!.filter(({ producer }) => producer === scans[1]).length).toBeGreaterThan(0)
+    expect(scans[2]!.inputs["xs"]!.filter(({ producer }) => producer === scans[0])).toEqual([])
   })
 
   test("of what a later part reads are none: it is kept", () => {
