@@ -86,7 +86,7 @@ export class Operator {
     })
   }
 
-  /** The forward operator whose gradient rule emitted this one. */
+  /** The forward operator whose gradient rule emitted this one, or that this one repeats. */
   get derivedFrom(): Operator | null {
     return this.#derivedFrom
   }

@@ -64,7 +64,7 @@ function verifyBlock(program: Program, block: Block, index: number): void {
   verifySegments(block)
 }
 
-/** Segments of a recomputation stand one behind the other; what an operator's blocks hold belongs to its own. */
+/** Segments of a recomputation stand one behind the other; what the blocks of an operator with a segment hold belongs to it. */
 function verifySegments({ ops, owner }: Block): void {
   let last = 0
   for (const op of ops) {
@@ -73,7 +73,7 @@ function verifySegments({ ops, owner }: Block): void {
     if (segment !== 0 && segment < last) {
       refuseOperator(op, `it is of segment ${segment} and stands behind an operator of segment ${last}`)
     }
-    if (owner !== null && segment !== owner.segment) {
+    if (owner !== null && owner.segment !== 0 && segment !== owner.segment) {
       refuseOperator(op, `it is of segment ${segment}, and the operator around it of segment ${owner.segment}`)
     }
     last = Math.max(last, segment)

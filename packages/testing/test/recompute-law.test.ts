@@ -1,11 +1,27 @@
 // What recomputation promises: copies are emitted where they are needed and nowhere else, stay apart from what they repeat and in
 // their order, and save the memory.
 
-import { appendBackward } from "@counterflow/autodiff"
+import { appendBackward, gradients } from "@counterflow/autodiff"
 import { type BoundProgram, mergeCommonSubexpressions, schedule, verifyBound } from "@counterflow/compiler"
+import { Executor } from "@counterflow/executor"
 import { parseProgram, Program, type Variable, verify } from "@counterflow/ir"
+import { cpu } from "@counterflow/kernels-cpu"
 import { batchNorm, data, dropout, fc } from "@counterflow/layers"
-import { cond, greater, mean, mul, reduceSum, registry, resolve, scale, scan, square, tanh } from "@counterflow/ops"
+import {
+  cond,
+  greater,
+  mean,
+  mul,
+  reduceSum,
+  legalize,
+  registry,
+  resolve,
+  scale,
+  scan,
+  square,
+  sub,
+  tanh,
+} from "@counterflow/ops"
 import { SGD } from "@counterflow/optim"
 import { describe, expect, test } from "vitest"
 import { build, input, parameter, refusalOf } from "./building.ts"
@@ -154,6 +170,22 @@ describe("copies", () => {
     expect(scans[2]!.inputs["xs"]!.filter(({ producer }) => producer === scans[0])).toEqual([])
   })
 
+  test("can be differentiated", () => {
+    const second = (isKept: boolean) =>
+      build((program) => {
+        const w = input(program, "w", [3])
+        const h = tanh(tanh(w))
+        const options = isKept ? { checkpoints: [h] } : {}
+        const [pair] = appendBackward(reduceSum(square(h)), { parameterList: [w], ...options })
+        return { slope: gradients(pair![1], w)[0]! }
+      })
+    const run = ({ main, slope }: ReturnType<typeof second>) =>
+      new Executor(cpu(), { legalize }).runSync(main, { feed: { w: [1, -0.5, 0.25] }, fetch: [slope] })[0].data
+    // Parts of a sum come from first and second computations, so they are added in another order.
+    const expected = run(second(false))
+    run(second(true)).forEach((value, i) => expect(Number(value)).toBeCloseTo(Number(expected[i]), 6))
+  })
+
   test("of what a later part reads are none: it is kept", () => {
     const { main } = build((program) => {
       const shared = tanh(parameter(program, "w"))
@@ -224,6 +256,29 @@ describe("segments", () => {
       return {}
     })
     expect(refusalOf(() => verify(branching))).toContain("it is of segment 0, and the operator around it of segment 1")
+  })
+
+  test("may be those of a gradient in the body of a loop", () => {
+    const descent = (isKept: boolean) =>
+      build((program) => {
+        const start = input(program, "start", [4])
+        const [last] = scan(
+          (w) => {
+            const h = tanh(tanh(w))
+            const options = isKept ? { checkpoints: [h] } : {}
+            const [pair] = appendBackward(reduceSum(square(h)), { parameterList: [w], ...options })
+            return [sub(w, scale(pair![1], { scale: 0.1 }))]
+          },
+          { init: start, length: 3 },
+        )
+        return { last }
+      })
+    const [plain, kept] = [descent(false), descent(true)]
+    verify(kept.main)
+    expect([...kept.main.operators()].filter(({ segment }) => segment > 0).length).toBeGreaterThan(3)
+    const run = ({ main, last }: typeof plain) =>
+      new Executor(cpu(), { legalize }).runSync(main, { feed: { start: [1, 2, 3, 0.5] }, fetch: [last] })[0].data
+    expect(run(kept)).toEqual(run(plain))
   })
 
   test("of a second loss come behind those of the first", () => {
