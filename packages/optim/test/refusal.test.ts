@@ -149,7 +149,7 @@ describe("minimize refuses", () => {
         fix: pass the output of an operator, such as mean(squareErrorCost(prediction, label))
 
       a misspelt option
-      CF_BAD_ATTRIBUTE  SGD: there is no option startup; the options are startupProgram, parameterList, noGradSet, backward
+      CF_BAD_ATTRIBUTE  SGD: there is no option startup; the options are startupProgram, parameterList, noGradSet, backward, checkpoints, recompute
         this SGD was applied at HERE
         fix: leave startup out
 

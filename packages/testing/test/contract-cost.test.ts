@@ -84,7 +84,7 @@ describe("engines know no op by its name", () => {
     expect(found.filter((line) => !others.test(line))).toEqual([])
   })
 
-  test("autodiff calls what it needs to seed, to add, to copy and to reshape, and nothing else of ops", () => {
+  test("autodiff calls what it needs to seed, to add, to copy, to reshape and to weigh, and nothing else of ops", () => {
     // Micro-batches are a loop that is written around a program, by no rule of differentiation.
     const engine = sourcesOf("autodiff").filter(({ file }) => !/accumulate|microbatch/.test(file))
     const called = engine.flatMap(({ text }) => {
@@ -94,6 +94,6 @@ describe("engines know no op by its name", () => {
         .map((name) => name.trim())
         .filter((name) => /^[a-z]/.test(name) && !name.startsWith("type "))
     })
-    expect([...new Set(called)].toSorted()).toEqual(["assign", "fillConstant", "isOp", "reshapeTo", "sum"])
+    expect([...new Set(called)].toSorted()).toEqual(["assign", "fillConstant", "isOp", "reshapeTo", "sum", "workOf"])
   })
 })
