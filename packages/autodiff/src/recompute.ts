@@ -84,7 +84,7 @@ export interface RecomputeSavings {
 
 /**
  * What `recompute: "auto"` would save of the memory of a training program, estimated for these sizes of its symbols; null where it
- * would save nothing, or where the program recomputes already.
+ * would save nothing, or where the program recomputes already or takes its batch in micro-batches.
  *
  * @example
  * ```ts
@@ -101,7 +101,10 @@ export function recomputeSavings(program: Program, bindings: ReadonlyMap<string,
       block.ops.filter(wanted).flatMap((op) => op.outputList()),
     )
   const forward = neededFor(({ isLoss }) => isLoss)
-  if (forward.length === 0 || block.ops.some(({ segment }) => segment > 0)) return null
+  const isPlain =
+    block.ops.every(({ segment }) => segment === 0) &&
+    [...block.vars.values()].every(({ insteadOf }) => insteadOf === null)
+  if (forward.length === 0 || !isPlain) return null
   const isForward = new Set(forward)
   const rest = neededFor(({ writes }) => writes.length > 0).filter((op) => !isForward.has(op))
   const found = partitionsOf([...forward, ...rest], forward.length, bindings)

@@ -1,5 +1,6 @@
-// The Executor with its defaults: legalize injected, the fast backend.
+// The Executor with its defaults: legalize and advice on memory injected, the fast backend.
 
+import { recomputeSavings } from "@counterflow/autodiff"
 import {
   type Backend,
   Executor as Driver,
@@ -18,6 +19,6 @@ export type ExecutorOptions = Partial<DriverOptions>
  */
 export class Executor extends Driver {
   constructor(backend: Backend = wasm(), options: ExecutorOptions = {}) {
-    super(backend, { legalize, waysDown, ...options })
+    super(backend, { legalize, waysDown, advise: recomputeSavings, ...options })
   }
 }

@@ -133,12 +133,10 @@ export class Executor {
    * ```
    */
   run<const F extends readonly Fetch[] = []>(program: Program, options: RunOptions<F> = {}): Promise<Fetched<F>> {
-    return this.#queue.enqueue(() =>
-      this.#planner.advised(() => {
-        const { step, feeds } = this.#prepare<F>(program, options)
-        return step.executeAsync(feeds, options)
-      }),
-    )
+    return this.#queue.enqueue(() => {
+      const { step, feeds } = this.#prepare<F>(program, options)
+      return step.executeAsync(feeds, options)
+    })
   }
 
   /** Like `run`, now. Throws CF_ASYNC_ONLY where the backend cannot, CF_BUSY while asynchronous runs are queued. */
@@ -163,7 +161,7 @@ export class Executor {
     program: Program,
     options: CompileOptions<F> = {},
   ): Promise<Step<Fetched<F>>> {
-    return this.#queue.enqueue(() => this.#planner.advised(() => this.compileSync(program, options)))
+    return this.#queue.enqueue(() => this.compileSync(program, options))
   }
 
   compileSync<const F extends readonly Fetch[] = []>(

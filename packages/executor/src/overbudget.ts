@@ -11,7 +11,7 @@ export interface Savings {
 }
 
 /** Estimates what recomputation would save in a training program; null where it would save nothing. */
-export type Advise = (program: Program, bindings: Bindings) => Promise<Savings | null>
+export type Advise = (program: Program, bindings: Bindings) => Savings | null
 
 export interface OverBudget {
   readonly program: Program
@@ -20,28 +20,24 @@ export interface OverBudget {
   /** Bytes that the plan may need, and whether the user said so. */
   readonly limit: number
   readonly isChosen: boolean
-  /** Whether somebody could say what recomputation saves, to who can wait. */
-  readonly canAdvise: boolean
+  /** What recomputation would save, where somebody can say. */
+  readonly savings: Savings | null
   /** Plans for other sizes; throws where there is no such plan. */
   readonly planFor: (bindings: Bindings) => Plan
   readonly bytesOf: (ids: readonly number[]) => number
 }
 
 /** What would need less: a line for each way, and whether one of them suffices. */
-export type WaysDown = (
-  problem: OverBudget,
-  /** Undefined as long as nobody was asked. */
-  savings?: Savings | null,
-) => { readonly lines: readonly string[]; readonly suffices: boolean }
+export type WaysDown = (problem: OverBudget) => { readonly lines: readonly string[]; readonly suffices: boolean }
 
 export function needed({ memory }: Plan): number {
   return memory.arenaBytes + memory.stateBytes
 }
 
-export function overBudget(problem: OverBudget, waysDown?: WaysDown, savings?: Savings | null): CounterflowError {
+export function overBudget(problem: OverBudget, waysDown?: WaysDown): CounterflowError {
   const { plan, limit, isChosen } = problem
   const { arenaBytes, stateBytes } = plan.memory
-  const { lines, suffices } = waysDown?.(problem, savings) ?? { lines: [], suffices: false }
+  const { lines, suffices } = waysDown?.(problem) ?? { lines: [], suffices: false }
   const fix = suffices ? "take one of these ways" : "feed a smaller batch, fetch fewer intermediates"
   return new CounterflowError({
     code: "CF_MEMORY_LIMIT",

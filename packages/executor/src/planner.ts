@@ -3,7 +3,7 @@
 import { bindSymbols, type Bindings, type BoundOp, compile, type PassOptions, type Plan } from "@counterflow/compiler"
 import { fail, type LoweredProgram, type Program, type VarId } from "@counterflow/ir"
 import type { Backend, Memory } from "./backend.ts"
-import { type Advise, needed, type OverBudget, overBudget, type WaysDown } from "./overbudget.ts"
+import { type Advise, needed, overBudget, type WaysDown } from "./overbudget.ts"
 import type { Scope } from "./scope.ts"
 import { refuseMissing } from "./step.ts"
 
@@ -14,7 +14,7 @@ export interface PlannerOptions {
   planned?: (plan: Plan) => void
   /** Says what would need less than a plan that needs too much: `waysDown`. */
   waysDown?: WaysDown
-  /** Says what recomputation would save a plan that needs too much; asked where an error can wait for it. */
+  /** Says what recomputation would save a plan that needs too much: `recomputeSavings` of @counterflow/autodiff. */
   advise?: Advise
   /** Passes of the compiler to leave out, by name, and a function that is shown the program after each. */
   passes?: PassOptions
@@ -27,8 +27,6 @@ export class Planner {
   readonly #memory: Memory
   readonly #scope: Scope
   readonly #options: PlannerOptions
-  /** What is known of plans that were refused: more can be said where it can be waited for. */
-  readonly #refused: WeakMap<object, OverBudget> = new WeakMap()
 
   constructor(backend: Backend, memory: Memory, scope: Scope, options: PlannerOptions) {
     this.#backend = backend
@@ -41,7 +39,7 @@ export class Planner {
   plan(program: Program, lowered: LoweredProgram, fetches: readonly string[], shapes: Shapes): Plan {
     requireFeeds(lowered, fetches, shapes)
     const bindings = bindSymbols(lowered, shapes)
-    const { memoryLimit = Infinity, passes = {}, planned, advise } = this.#options
+    const { memoryLimit = Infinity, passes = {}, planned, advise, waysDown } = this.#options
     const plan = this.#compile(lowered, fetches, bindings, passes)
     for (const id of plan.states) {
       const variable = plan.vars[id]
@@ -53,26 +51,13 @@ export class Planner {
       const planFor = (sizes: Bindings) => this.#compile(lowered, fetches, sizes, { off: passes.off })
       const bytesOf = (ids: readonly VarId[]) => this.#bytesOf(plan, ids)
       const isChosen = memoryLimit <= available
-      this.#refuse({ program, plan, bindings, limit, isChosen, canAdvise: advise !== undefined, planFor, bytesOf })
+      const savings = advise?.(program, bindings) ?? null
+      throw overBudget({ program, plan, bindings, limit, isChosen, savings, planFor, bytesOf }, waysDown)
     }
     // What the limit leaves is for what loops keep beside the plan.
     const allowed = { ...plan, tapeLimit: memoryLimit - needed(plan) }
     planned?.(allowed)
     return allowed
-  }
-
-  /** Runs `job`; where it is refused for memory, and can be waited for, the error says as well what recomputation would save. */
-  advised<T>(job: () => T): T | Promise<never> {
-    try {
-      return job()
-    } catch (error) {
-      const problem = typeof error === "object" && error !== null ? this.#refused.get(error) : undefined
-      const { advise, waysDown } = this.#options
-      if (problem === undefined || advise === undefined || waysDown === undefined) throw error
-      return advise(problem.program, problem.bindings).then((savings) => {
-        throw overBudget(problem, waysDown, savings)
-      })
-    }
   }
 
   #compile(lowered: LoweredProgram, fetches: readonly string[], bindings: Bindings, passes: PassOptions): Plan {
@@ -106,12 +91,6 @@ export class Planner {
     const { limitBytes = Infinity, stateBytes } = this.#memory
     const shared = plan.states.filter((id) => this.#scope.holds(plan.vars[id]?.name ?? ""))
     return limitBytes - (stateBytes - this.#bytesOf(plan, shared))
-  }
-
-  #refuse(problem: OverBudget): never {
-    const error = overBudget(problem, this.#options.waysDown)
-    this.#refused.set(error, problem)
-    throw error
   }
 }
 

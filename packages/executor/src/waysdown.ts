@@ -13,16 +13,12 @@ interface Way {
 }
 
 /** For an Executor's options: plans the program for a few other sizes. */
-export const waysDown: WaysDown = (problem, savings) => {
-  const { program, bindings, limit, canAdvise } = problem
-  const ways = allWays(problem, savings).sort(
-    (a, b) => Number(a.bytes > limit) - Number(b.bytes > limit) || a.cost - b.cost,
-  )
-  const isUnasked = savings === undefined && canAdvise && isTraining(program)
+export const waysDown: WaysDown = (problem) => {
+  const { program, bindings, limit } = problem
+  const ways = allWays(problem).sort((a, b) => Number(a.bytes > limit) - Number(b.bytes > limit) || a.cost - b.cost)
   const lines = [
     ...ways.map(({ text, bytes }) => `${text}${bytes > limit ? ", still too much" : ""}`),
     ...(batchSymbol(program, bindings) === null ? [fixedBatch] : []),
-    ...(isUnasked ? ["recompute activations: `await executor.compile(…)` estimates what it saves"] : []),
   ]
   return { lines, suffices: ways.some(({ bytes }) => bytes <= limit) }
 }
@@ -30,10 +26,10 @@ export const waysDown: WaysDown = (problem, savings) => {
 const fixedBatch =
   "a smaller batch, or micro-batches: build the program with the batch as a symbol, to hear what they need"
 
-function allWays(problem: OverBudget, savings: Savings | null | undefined): Way[] {
-  const { program, plan, bindings } = problem
+function allWays(problem: OverBudget): Way[] {
+  const { program, plan, bindings, savings } = problem
   const trains = isTraining(program)
-  const recomputation = savings === undefined || savings === null || !trains ? [] : [recompute(plan, savings)]
+  const recomputation = savings === null || !trains ? [] : [recompute(plan, savings)]
   const name = batchSymbol(program, bindings)
   const sizes = name === null ? null : new Sizes(problem, name)
   if (sizes === null) return recomputation
