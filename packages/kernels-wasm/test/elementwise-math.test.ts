@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest"
 import { ModuleBuilder } from "../src/assembler/index.ts"
-import { loadVector, storeVector, withConstants } from "../src/generate/vector.ts"
+import { loadVector, storeVector, withConstants } from "../src/generate/expression/vector.ts"
 import { exp } from "../src/math/simd/exponential.ts"
 import type { LaneFunction } from "../src/math/simd/lanes.ts"
 import { log } from "../src/math/simd/logarithm.ts"

@@ -1,7 +1,7 @@
 // The largest float strictly below another.
 
 import { expect, test } from "vitest"
-import { below } from "../src/generate/neighbour.ts"
+import { below } from "../src/generate/random/neighbour.ts"
 
 test("float32: rounded down, or one pattern towards −∞", () => {
   expect(below(1, "float32")).toBe(1 - 2 ** -24)

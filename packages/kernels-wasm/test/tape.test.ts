@@ -5,7 +5,7 @@ import { ModuleBuilder } from "../src/assembler/index.ts"
 import { lastEnd, readReport, tapeAxes, tapeWords } from "../src/generate/control.ts"
 import type { Kernel } from "../src/generate/kernel.ts"
 import type { Emit, Place } from "../src/generate/signature.ts"
-import { addToStacks, beginStacks } from "../src/generate/tape.ts"
+import { addToStacks, beginStacks } from "../src/generate/flow/tape.ts"
 
 const pageBytes = 2 ** 16
 /** Where two stacks say where they lie, and what a run has of them: 4 and 16 bytes. */

@@ -6,7 +6,7 @@
 
 import { f32x4, i32, type ModuleBuilder } from "../assembler/index.ts"
 import { type Procedure, procedure } from "../gemm/procedure.ts"
-import type { Pair } from "../generate/plane.ts"
+import type { Pair } from "../generate/space/plane.ts"
 import { addFloats, copyFloats, fillFloats } from "./rows.ts"
 
 export interface BandSpec {

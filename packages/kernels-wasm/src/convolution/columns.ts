@@ -5,7 +5,7 @@
 
 import { i32, type Local, type FunctionBuilder, type ModuleBuilder } from "../assembler/index.ts"
 import { type Procedure, procedure } from "../gemm/procedure.ts"
-import type { Geometry } from "../generate/taps.ts"
+import type { Geometry } from "../generate/space/taps.ts"
 import { addBandFunction, bandBytes, bandFunction, type BandSpec } from "./band.ts"
 import { addFloats, copyFloats } from "./rows.ts"
 

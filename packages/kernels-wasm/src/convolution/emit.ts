@@ -6,7 +6,7 @@
 import { fail } from "@counterflow/ir"
 import { f32x4, i32, type Local } from "../assembler/index.ts"
 import { loadLanes, storeLanes } from "../gemm/lanes.ts"
-import type { PlacedEpilogue } from "../generate/epilogue.ts"
+import type { PlacedEpilogue } from "../generate/elementwise/epilogue.ts"
 import type { Kernel, KernelContext } from "../generate/kernel.ts"
 import { emitParts, mostParts } from "../generate/parts.ts"
 import { behind, type Emit, type Place } from "../generate/signature.ts"

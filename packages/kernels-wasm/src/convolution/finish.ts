@@ -5,7 +5,7 @@ import { type FunctionBuilder, i32, type Local, type ModuleBuilder } from "../as
 import { loadLanes, storeLanes } from "../gemm/lanes.ts"
 import { more, type Procedure, procedure } from "../gemm/procedure.ts"
 import { type Finish, finishOf } from "../gemm/store.ts"
-import { gemmEpilogue, type MatrixEpilogue } from "../generate/epilogue.ts"
+import { gemmEpilogue, type MatrixEpilogue } from "../generate/elementwise/epilogue.ts"
 
 export interface FinishSpec {
   readonly epilogue: MatrixEpilogue

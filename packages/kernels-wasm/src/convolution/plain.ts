@@ -7,10 +7,10 @@
 
 import type { DType } from "@counterflow/ir"
 import { f64 } from "../assembler/index.ts"
-import { realOf } from "../generate/element.ts"
+import { realOf } from "../generate/expression/element.ts"
 import type { Kernel } from "../generate/kernel.ts"
-import { roundPlane } from "../generate/plane.ts"
-import { eachTap, walkPlaces } from "../generate/taps.ts"
+import { roundPlane } from "../generate/space/plane.ts"
+import { eachTap, walkPlaces } from "../generate/space/taps.ts"
 import type { Relation } from "./relation.ts"
 
 export interface PlainSpec extends Relation {

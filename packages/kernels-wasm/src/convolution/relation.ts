@@ -1,7 +1,7 @@
-// A convolution as kernels see it: images x, filters w and a result z that are bound by one relation (generate/taps.ts). Which
+// A convolution as kernels see it: images x, filters w and a result z that are bound by one relation (generate/space/taps.ts). Which
 // two are given and which one is wanted makes the three operators.
 
-import type { Geometry } from "../generate/taps.ts"
+import type { Geometry } from "../generate/space/taps.ts"
 import type { TensorShape } from "../generate/signature.ts"
 
 /** What is wanted: z of x and w, x of z and w, or w of x and z. */

@@ -2,7 +2,7 @@
 // sum as large as its tile; an infinity in a tile makes NaN of all of it, not only of the places that meet it.
 
 import type { GemmSpec } from "../gemm/index.ts"
-import type { Pair } from "../generate/plane.ts"
+import type { Pair } from "../generate/space/plane.ts"
 import { bandBytes, type BandSpec } from "./band.ts"
 import { evenly, joinable, rowCuts } from "./parts.ts"
 import { gemmScratch, layOut } from "./places.ts"

@@ -22,7 +22,7 @@ import {
 import { storeLanes } from "../gemm/lanes.ts"
 import { more, type Procedure, procedure } from "../gemm/procedure.ts"
 import { finishOf, type ReadyFinish } from "../gemm/store.ts"
-import type { Pair } from "../generate/plane.ts"
+import type { Pair } from "../generate/space/plane.ts"
 import { bandFunction, type BandSpec } from "./band.ts"
 import type { ConvolutionFinish } from "./finish.ts"
 import { evenLanes, floatShuffle, oddLanes } from "./lanes.ts"

@@ -10,10 +10,10 @@ import {
   relationOf,
   workspaceBytes,
 } from "../convolution/index.ts"
-import { emitFill } from "./copy.ts"
-import { emitElementwise } from "./elementwise.ts"
-import { matrixEpilogue } from "./epilogue.ts"
-import { planeBytes } from "./plane.ts"
+import { emitFill } from "./movement/copy.ts"
+import { emitElementwise } from "./elementwise/elementwise.ts"
+import { matrixEpilogue } from "./elementwise/epilogue.ts"
+import { planeBytes } from "./space/plane.ts"
 import type { Generators, TensorShape } from "./signature.ts"
 
 type Attrs = Parameters<typeof relationOf>[3]

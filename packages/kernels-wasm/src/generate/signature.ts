@@ -13,7 +13,7 @@ import type {
   OutputSignature,
   OutputsOf,
 } from "@counterflow/ops"
-import type { Flow } from "./flow.ts"
+import type { Flow } from "./flow/flow.ts"
 import type { Kernel } from "./kernel.ts"
 
 /** Where bytes lie: behind the start of the arena, which may move, or at an address that never changes. */

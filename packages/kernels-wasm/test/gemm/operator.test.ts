@@ -6,7 +6,7 @@ import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { elementsOf, expectProduct, matmul, type MatmulOptions, permuted, random, type Tensor } from "./operator.ts"
 import { hasRelaxed } from "../../src/features.ts"
-import { matmulGenerators } from "../../src/generate/matmul.ts"
+import { matmulGenerators } from "../../src/generate/matmul/matmul.ts"
 import { expectBits } from "./product.ts"
 
 const input = (slot: string): Scalar => ({ op: "input", slot })

@@ -6,9 +6,9 @@ import type { DType, Scalar } from "@counterflow/ir"
 import { expect } from "vitest"
 import { type FunctionRef, type Local, ModuleBuilder } from "../../src/assembler/index.ts"
 import type { Kernel } from "../../src/generate/kernel.ts"
-import { matmulGenerators } from "../../src/generate/matmul.ts"
+import { matmulGenerators } from "../../src/generate/matmul/matmul.ts"
 import type { Emit, Place, PlacedTensor } from "../../src/generate/signature.ts"
-import { count } from "../../src/generate/space.ts"
+import { count } from "../../src/generate/space/space.ts"
 import { numbers } from "./product.ts"
 
 /** A tensor and where its elements lie among its values. */
