@@ -21,6 +21,7 @@ import {
   SymbolicBatch,
 } from "./microbatch.ts"
 import { FixedBatch, fixedSize } from "./microbatch-fixed.ts"
+import { checkKeeping, type Choice, repetitionFor } from "./keeping.ts"
 import { appendPass } from "./pass.ts"
 import { operatorPath } from "./path.ts"
 
@@ -33,7 +34,7 @@ export type Backward = (loss: Variable, options?: BackwardOptions) => ParamGrad[
  * the gradients. To be given to `minimize`, or called like `appendBackward`.
  *
  * Data variables are cut along the program's `batch`, or the symbol that leads their shapes; the size fed must be a multiple of
- * `count` (CF_SYMBOL_CONFLICT). Every micro-batch draws its own random numbers; statistics such as batch normalization's are
+ * `count` (CF_SYMBOL_CONFLICT). With `checkpoints` or `recompute` each micro-batch recomputes its own values; a budget is for one. Every micro-batch draws its own random numbers; statistics such as batch normalization's are
  * those of a micro-batch, and running ones move once per micro-batch. The loss, and results that nothing reads, come out of the micro-batches: scalars
  * as their mean, others joined. An intermediate that is fetched takes a forward pass of the whole batch besides.
  *
@@ -53,8 +54,14 @@ export function microBatches(count: number): Backward {
   return backward
 }
 
-/** What makes a difference in a micro-batch as it does in a whole one; nothing else is left out silently. */
-const known: readonly string[] = ["parameterList", "noGradSet", "callbacks"] satisfies (keyof BackwardOptions)[]
+/** Nothing else is left out silently. */
+const known: readonly string[] = [
+  "parameterList",
+  "noGradSet",
+  "checkpoints",
+  "recompute",
+  "callbacks",
+] satisfies (keyof BackwardOptions)[]
 
 function accumulate(loss: Variable, count: number, options: BackwardOptions): ParamGrad[] {
   const op = "microBatches"
@@ -78,6 +85,7 @@ function accumulate(loss: Variable, count: number, options: BackwardOptions): Pa
   }
   const listed = resolveVariables(options.parameterList, program, op, "parameterList")
   const noGrad = new Set(resolveVariables(options.noGradSet, program, op, "noGradSet"))
+  const choice = checkKeeping(options, program, op, count)
   const isCut = (variable: Variable) => noGrad.has(variable) || isStopped(variable)
   return program.transaction(() => {
     const path = operatorPath([global], [loss])
@@ -92,7 +100,9 @@ function accumulate(loss: Variable, count: number, options: BackwardOptions): Pa
     if (wanted.length === 0) return []
     loss.producer.isLoss = true
     const position = { block: global, role: "backward", derivedFrom: null, stem: null } as const
-    return program.within(position, () => new Accumulation(loss, batch, moved, count).run(wanted, noGrad, options))
+    return program.within(position, () =>
+      new Accumulation(loss, batch, moved, count).run(wanted, { callbacks: options.callbacks ?? [], noGrad, choice }),
+    )
   })
 }
 
@@ -139,6 +149,11 @@ function refuseInner(listed: readonly Variable[], moved: readonly Operator[], ba
   }
 }
 
+interface InnerOptions extends Pick<BackwardOptions, "callbacks"> {
+  readonly noGrad: ReadonlySet<Variable>
+  readonly choice: Choice
+}
+
 /** One loop over micro-batches, while it is built. */
 class Accumulation {
   readonly #loss: Variable
@@ -155,7 +170,7 @@ class Accumulation {
     this.#count = count
   }
 
-  run(wanted: readonly Variable[], noGrad: ReadonlySet<Variable>, options: BackwardOptions): ParamGrad[] {
+  run(wanted: readonly Variable[], options: InnerOptions): ParamGrad[] {
     const { program } = this.#loss
     const data = dataOf(this.#moved).filter((variable) => this.#batch.cutAxis(variable) >= 0)
     const states = statesWritten(this.#moved)
@@ -170,7 +185,7 @@ class Accumulation {
         this.#give(given, current)
         this.#forward(index)
         handedOut = this.#handedOut()
-        const gradients = this.#backward(wanted, noGrad, options)
+        const gradients = this.#backward(wanted, options)
         const sums = wanted.map((variable, i) => {
           const [sum, gradient] = [current[given.length + i]!, gradients.get(this.#here(variable))]
           if (gradient === undefined) return sum
@@ -214,8 +229,7 @@ class Accumulation {
 
   #backward(
     wanted: readonly Variable[],
-    noGrad: ReadonlySet<Variable>,
-    { callbacks = [] }: BackwardOptions,
+    { noGrad, choice, callbacks = [] }: InnerOptions,
   ): ReadonlyMap<Variable, Variable> {
     const block = this.#loss.program.currentBlock()
     const inner = new Set([...noGrad].flatMap((variable) => [variable, this.#here(variable)]))
@@ -225,7 +239,11 @@ class Accumulation {
     const wrt = new Set(wanted.map((variable) => this.#here(variable)))
     // A parameter's gradient is that of the whole batch.
     const nameOf = ({ name, block: own }: Variable) => (own === block ? `${name}@GRAD` : `${name}@GRAD@MICRO`)
-    return appendPass({ block, ops, targets: [target], cotangents: [], wrt, isCut, callbacks, nameOf })
+    const pass = { block, ops, targets: [target], cotangents: [], wrt, isCut, nameOf }
+    const checkpoints = choice.checkpoints?.map((variable) => this.#here(variable))
+    const append = () => appendPass(pass).values()
+    const repetition = repetitionFor({ ...choice, checkpoints }, target, block, append)
+    return appendPass({ ...pass, callbacks, repetition })
   }
 
   /** What the micro-batches hand out: the loss, and what else can be put together from parts. */

@@ -12,24 +12,15 @@ import {
   type Variable,
 } from "@counterflow/ir"
 import { requireVariable, requireVisible, resolveVariables } from "./arguments.ts"
-import { checkpointed } from "./checkpoints.ts"
+import { checkKeeping, type KeepingOptions, repetitionFor } from "./keeping.ts"
 import { appendPass, type BackwardCallback } from "./pass.ts"
 import { blocksAround, operatorPath } from "./path.ts"
-import { checkRecompute, keepingFor, type Recompute } from "./recompute.ts"
-import { Repetition } from "./repetition.ts"
 
-export interface BackwardOptions {
+export interface BackwardOptions extends KeepingOptions {
   /** Which variables get a pair back, in this order; default: every trainable parameter that the loss reaches. */
   parameterList?: Iterable<string | Variable>
   /** Gradients of these are neither computed nor passed on. */
   noGradSet?: Iterable<string | Variable>
-  /**
-   * Forward values to keep for the backward part. All else between them, and before the first, is computed again when the backward
-   * part gets there: less memory for about a third more time. Results are the same to the last bit.
-   */
-  checkpoints?: Iterable<string | Variable>
-  /** Decides by itself what to keep and what to compute again, from what both cost. Instead of checkpoints. */
-  recompute?: Recompute
   /** Called after each backward operator is appended. */
   callbacks?: readonly BackwardCallback[]
 }
@@ -59,12 +50,7 @@ export function appendBackward(loss: Variable, options: BackwardOptions = {}): P
     const { program } = loss
     const listed = resolveVariables(options.parameterList, program, op, "parameterList")
     const noGrad = new Set(resolveVariables(options.noGradSet, program, op, "noGradSet"))
-    const checkpoints = resolveVariables(options.checkpoints, program, op, "checkpoints")
-    const { recompute } = options
-    if (checkpoints !== undefined && recompute !== undefined) {
-      fail("CF_BAD_ARGUMENT", "checkpoints and recompute both say what to keep", { op, fix: "give one of them" })
-    }
-    const sizes = recompute && checkRecompute(program, recompute, op)
+    const choice = checkKeeping(options, program, op)
     const isCut = (variable: Variable) => noGrad.has(variable) || isStopped(variable)
     return program.transaction(() => {
       if (loss.producer !== null) loss.producer.isLoss = true
@@ -77,11 +63,7 @@ export function appendBackward(loss: Variable, options: BackwardOptions = {}): P
       const wrt = new Set([...leaves, ...(listed ?? [])])
       const { callbacks = [] } = options
       const pass = { block, ops, targets: [loss], cotangents: [], wrt, isCut }
-      const keeping =
-        checkpoints !== undefined
-          ? checkpointed(loss, block, checkpoints)
-          : sizes && recompute && keepingFor(recompute, loss, block, sizes, () => appendPass(pass).values())
-      const repetition = keeping ? new Repetition(block, keeping) : null
+      const repetition = repetitionFor(choice, loss, block, () => appendPass(pass).values())
       const found = appendPass({ ...pass, callbacks, repetition })
       const wanted = listed ?? program.allParameters()
       return wanted.flatMap((variable): ParamGrad[] => {

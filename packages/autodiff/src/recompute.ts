@@ -30,9 +30,14 @@ const usual = 32
 const slack = 1.05
 
 /** Refuses what is no `Recompute` for this program; answers the sizes to decide with. */
-export function checkRecompute(program: Program, recompute: Recompute, op: string): ReadonlyMap<string, number> {
+export function checkRecompute(
+  program: Program,
+  recompute: Recompute,
+  op: string,
+  parts: number,
+): ReadonlyMap<string, number> {
   const names = new Set([...program.variables.values()].flatMap(({ shape }) => symbolsOf(shape)))
-  if (recompute === "auto") return new Map([...names].map((name) => [name, usual]))
+  if (recompute === "auto") return new Map([...names].map((name) => [name, usual * parts]))
   const { budgetBytes, symbols = {} } =
     typeof recompute === "object" && recompute !== null ? recompute : { budgetBytes: undefined }
   if (typeof budgetBytes !== "number" || !(budgetBytes > 0)) {

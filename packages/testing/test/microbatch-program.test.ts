@@ -208,7 +208,7 @@ describe("refusals", () => {
     `)
     const odd = { checkpoint: ["fc_0.tmp_2"] }
     expect(refused(classifier, (loss) => microBatches(2)(loss, odd as object))).toMatchInlineSnapshot(`
-      "CF_BAD_ARGUMENT  microBatches: micro-batches do not take checkpoint; they take parameterList, noGradSet, callbacks
+      "CF_BAD_ARGUMENT  microBatches: micro-batches do not take checkpoint; they take parameterList, noGradSet, checkpoints, recompute, callbacks
         called at …"
     `)
     expect(refused(classifier, () => microBatches(0))).toMatchInlineSnapshot(

@@ -1,6 +1,6 @@
 // Recomputation that decides by itself: what it keeps, how near its estimates are to plans, and what it refuses.
 
-import { appendBackward, microBatches, type Recompute, recomputeSavings } from "@counterflow/autodiff"
+import { appendBackward, type Recompute, recomputeSavings } from "@counterflow/autodiff"
 import { type Program, type Variable, verify } from "@counterflow/ir"
 import { data, fc } from "@counterflow/layers"
 import { matmul, mean, mul, reduceSum, softmax, square, tanh } from "@counterflow/ops"
@@ -127,14 +127,6 @@ describe("what is no way to recompute is refused, and the program is as it was",
       "dim_0 must be a size",
     )
   })
-})
-
-test("micro-batches are taken whole, and say so", () => {
-  const text = build(() => {
-    const loss = mean(square(fc(data({ name: "x", shape: [2] }), { size: 2 })))
-    return { text: refusalOf(() => microBatches(2)(loss, { recompute: "auto" })) }
-  }).text
-  expect(text).toMatch(/CF_BAD_ARGUMENT.*micro-batches do not take recompute/)
 })
 
 describe("savings", () => {
