@@ -3,6 +3,7 @@
 //
 // The tasks: Finn, Abbeel, Levine, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks" (2017), section 5.1.
 
+import { sfc32 } from "@counterflow/data"
 import { type Dim, layers, type Variable } from "counterflow"
 
 /** Points of some curves: x and y, each [tasks, points, 1]. */
@@ -35,15 +36,10 @@ export function drawTasks(count: number, points: { shown: number; held: number }
   return { count, shown, held }
 }
 
-/** Draws from 0 to 1 by xorshift (Marsaglia, 2003), scrambled, the same for the same seed everywhere. */
+/** Draws from 0 to 1, the same for the same seed everywhere. */
 export function randomFrom(seed: number): () => number {
-  let state = (Math.imul(seed, 0x9e3779b1) ^ 0x2545f491) | 1
-  return () => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (Math.imul(state, 0x85ebca6b) >>> 0) / 2 ** 32
-  }
+  const draw = sfc32(seed)
+  return () => draw() / 2 ** 32
 }
 
 /** The weights of a network from one number to one, with two hidden layers: parameters by these names. */
