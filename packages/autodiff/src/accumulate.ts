@@ -5,21 +5,20 @@
 //   for each of k parts of the batch      sum_w ← sum_w + d loss(part) / dw
 //   after it                              w@GRAD = sum_w / k,  loss = the mean of the losses
 
-import { describeValue, fail, freeName, isFloat, type Operator, site, type Variable } from "@counterflow/ir"
+import {
+  describeValue,
+  fail,
+  freeName,
+  isFloat,
+  lastWritten,
+  type Operator,
+  site,
+  type Variable,
+} from "@counterflow/ir"
 import { add, emit, fillConstant, joinParts, partition, reduceMean, scale, scaleOp, scan } from "@counterflow/ops"
 import { requireVariable, resolveVariables } from "./arguments.ts"
 import { appendBackward, type BackwardOptions, checkLoss, isStopped, type ParamGrad } from "./backward.ts"
-import {
-  type Batch,
-  batchSymbols,
-  dataOf,
-  dependents,
-  partAxis,
-  results,
-  specIn,
-  statesWritten,
-  SymbolicBatch,
-} from "./microbatch.ts"
+import { type Batch, batchSymbols, dataOf, dependents, partAxis, results, specIn, SymbolicBatch } from "./microbatch.ts"
 import { FixedBatch, fixedSize } from "./microbatch-fixed.ts"
 import { checkKeeping, type Choice, repetitionFor } from "./keeping.ts"
 import { appendPass } from "./pass.ts"
@@ -173,7 +172,7 @@ class Accumulation {
   run(wanted: readonly Variable[], options: InnerOptions): ParamGrad[] {
     const { program } = this.#loss
     const data = dataOf(this.#moved).filter((variable) => this.#batch.cutAxis(variable) >= 0)
-    const states = statesWritten(this.#moved)
+    const states = lastWritten(this.#moved)
     const xs = data.map((x) => partition(x, { parts: this.#count, axis: this.#batch.cutAxis(x) }))
     const zeros = wanted.map(({ shape, dtype }) => fillConstant({ shape, dtype, value: 0, program }))
     const given = [...states.keys()]

@@ -97,18 +97,6 @@ export function partAxis(whole: Variable, part: Variable, batch: Batch): number 
   return others.length > 0 || (axis >= 0 && !batch.isWhole(whole.shape[axis] ?? 0)) ? null : axis
 }
 
-/** States that operators give new values, each with the last of them. */
-export function statesWritten(ops: readonly Operator[]): Map<Variable, Variable> {
-  const last = new Map<Variable, Variable>()
-  for (const op of ops) {
-    for (const write of op.writes) {
-      const value = op.written(write)
-      if (value !== undefined) last.set(write.state, value)
-    }
-  }
-  return last
-}
-
 /** What nothing reads, and no state takes, is there to be fetched: outputs of operators of which none is used. */
 export function results(ops: readonly Operator[]): Variable[] {
   const read = new Set<Variable>()

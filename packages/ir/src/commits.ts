@@ -11,14 +11,20 @@ import type { Variable } from "./variable.ts"
 
 /** What each state that is written would be at the end of the step, as far as a block and those around it are built. */
 export function currentValues(block: Block): Map<Variable, Variable> {
-  const values = block.parent === null ? new Map<Variable, Variable>() : currentValues(block.parent)
-  for (const op of block.ops) {
+  const before = block.parent === null ? [] : currentValues(block.parent)
+  return new Map([...before, ...lastWritten(block.ops)])
+}
+
+/** States that operators, in order, give new values, each with the last of them. */
+export function lastWritten(ops: Iterable<Operator>): Map<Variable, Variable> {
+  const last = new Map<Variable, Variable>()
+  for (const op of ops) {
     for (const write of op.writes) {
       const value = op.written(write)
-      if (value !== undefined) values.set(write.state, value)
+      if (value !== undefined) last.set(write.state, value)
     }
   }
-  return values
+  return last
 }
 
 export function verifyCommits(program: Program): void {

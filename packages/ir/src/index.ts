@@ -3,7 +3,7 @@
 export * from "./append.ts"
 export { type AttrJson, checkAttrs, type NumberJson } from "./attributes.ts"
 export * from "./block.ts"
-export { currentValues } from "./commits.ts"
+export { currentValues, lastWritten } from "./commits.ts"
 export * from "./constraints.ts"
 export * from "./dims.ts"
 export * from "./dtype.ts"

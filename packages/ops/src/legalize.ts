@@ -9,6 +9,7 @@ import {
   fail,
   handedOut,
   isList,
+  lastWritten,
   type LoweredBlock,
   type LoweredConstraint,
   type LoweredOp,
@@ -79,7 +80,7 @@ class Lowering {
     // All data variables take part: an unneeded feed still binds symbols.
     for (const variable of block.vars.values()) if (variable.isData) this.#id(variable)
     const ops = live.flatMap((op) => this.#lowerInOrder(op))
-    const written = lastWrites(block.ops)
+    const written = [...lastWritten(block.ops)].map(([state, value]): Written => ({ state, value }))
     if (this.#randomStep !== null) ops.push(...this.#advance(this.#randomStep, written))
     for (const write of written) ops.push(...this.#separate(write))
     for (const name of fetches) ops.push(...this.#keepOld(block.var(name), written))
@@ -302,18 +303,6 @@ function operatorsFor(
     for (const input of op.inputList()) pending.push(readAt(input, op).producer)
   }
   return [...found].sort((a, b) => a.position - b.position)
-}
-
-/** The last value written to each state. */
-function lastWrites(ops: readonly Operator[]): Written[] {
-  const last = new Map<Variable, Variable>()
-  for (const op of ops) {
-    for (const write of op.writes) {
-      const value = op.written(write)
-      if (value !== undefined) last.set(write.state, value)
-    }
-  }
-  return [...last].map(([state, value]) => ({ state, value }))
 }
 
 /** A draw without a seed of its own takes the program's. */
