@@ -55,7 +55,7 @@ code, pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "Liberation
 .verdict { font-size: 15px; font-weight: 600; padding: 4px 12px; border-radius: 99px; border: 1.5px solid; }
 .verdict.met, .met .mark { color: var(--good); }
 .verdict.missed, .missed .mark { color: var(--bad); }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); gap: 12px; margin-top: 24px; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 260px), 1fr)); gap: 12px; margin-top: 24px; }
 .card { background: var(--panel); border: 1px solid var(--line); border-left: 4px solid var(--good); border-radius: 8px; padding: 12px 16px; }
 .card.missed { border-left-color: var(--bad); }
 .card h3 { margin: 0; font-size: 14px; font-weight: 500; }
