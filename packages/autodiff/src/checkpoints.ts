@@ -36,7 +36,7 @@ function endOf(checkpoint: Variable, block: Block): number[] {
 }
 
 /** How many numbers of a falling list are at least `limit`. */
-function countAtLeast(falling: readonly number[], limit: number): number {
+export function countAtLeast(falling: readonly number[], limit: number): number {
   let [low, high] = [0, falling.length]
   while (low < high) {
     const middle = (low + high) >> 1

@@ -10,6 +10,7 @@ import {
   symbolsOf,
   type Variable,
 } from "@counterflow/ir"
+import { countAtLeast } from "./checkpoints.ts"
 import { jointGraph } from "./joint.ts"
 import { type Partition, partitions, refined } from "./partition.ts"
 import { operatorPath } from "./path.ts"
@@ -156,9 +157,9 @@ function refuse(budget: number, least: number, all: number): never {
 
 function keepingOf(ops: readonly Operator[], { isAgain, places }: Partition): Keeping {
   const again = new Set(ops.filter((_, index) => isAgain[index] === true))
-  const ends = places.map((index) => ops[index]?.position ?? 0)
+  const ends = places.map((index) => ops[index]?.position ?? 0).toReversed()
   return {
     isKept: ({ producer }) => producer === null || !again.has(producer),
-    partOf: ({ position }) => ends.filter((end) => end >= position).length,
+    partOf: ({ position }) => countAtLeast(ends, position),
   }
 }

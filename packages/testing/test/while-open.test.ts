@@ -8,14 +8,12 @@ import { wasm } from "@counterflow/kernels-wasm"
 import {
   add,
   cond,
-  div,
   fillConstant,
   greater,
   legalize,
   less,
   mean,
   mul,
-  reduceMax,
   reduceSum,
   registry,
   resolve,
@@ -23,7 +21,6 @@ import {
   scan,
   sin,
   square,
-  sub,
   tanh,
   whileLoop,
 } from "@counterflow/ops"
@@ -97,28 +94,6 @@ describe("gradients of whileLoop without maxTrips", () => {
       }
       executor.close()
     }
-  })
-
-  test("Newton's iteration as long as it takes: roots, slopes, curvatures", () => {
-    const { main, a, r } = build((program) => {
-      const a = input(program, "a", [3], "float64")
-      const [r] = whileLoop(
-        (r) => greater(reduceMax(sub(square(r), a)), 1e-12),
-        (r) => [scale(add(r, div(a, r)), { scale: 0.5 })],
-        [a],
-      )
-      return { a, r }
-    })
-    const [first] = gradients(r, a)
-    const [second] = gradients(first!, a)
-    verify(main)
-    const fed = [1e6, 2, 1e-3]
-    const [roots, slopes, curvatures] = run(main, { a: fed }, [r, first!, second!])
-    fed.forEach((value, i) => {
-      expect(roots![i]).toBeCloseTo(Math.sqrt(value), 5)
-      expect(slopes![i]! * 2 * Math.sqrt(value)).toBeCloseTo(1, 3)
-      expect(curvatures![i]! * -4 * value ** 1.5).toBeCloseTo(1, 2)
-    })
   })
 
   test("has the derivatives of the unrolled program, orders 1 to 3", () => {

@@ -87,8 +87,11 @@ describe("whileLoop", () => {
       return { a, r }
     })
 
-  test("the number of runs follows from what is fed, also for gradients", () => {
-    const { main, a, r } = root(100)
+  test.each([
+    ["with maxTrips", 100],
+    ["without", undefined],
+  ] as const)("the number of runs follows from what is fed, also for gradients, %s", (_how, maxTrips) => {
+    const { main, a, r } = root(maxTrips)
     const [first] = gradients(r, a)
     const [second] = gradients(first!, a)
     verify(main)
